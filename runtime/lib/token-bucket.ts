@@ -1,0 +1,29 @@
+/** Allows something so often: a burst at once, then a steady rate. Costs two numbers and no timer. */
+export class TokenBucket {
+  readonly #burst: number
+  readonly #perMs: number
+  #tokens: number
+  /** ms on the monotonic clock. */
+  #filledAt = performance.now()
+
+  /** @param burst how many at once @param rate how many a second in the long run */
+  constructor(burst: number, rate: number) {
+    this.#burst = burst
+    this.#perMs = rate / 1000
+    this.#tokens = burst
+  }
+
+  /** Takes one; false when there is none left. */
+  take(): boolean {
+    if (this.#tokens < 1) this.#fill()
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+
+  #fill(): void {
+    const now = performance.now()
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#filledAt) * this.#perMs)
+    this.#filledAt = now
+  }
+}
