@@ -1,0 +1,45 @@
+/** The whole directive table: the rows of every topic by name. Several rows of one name differ in their contexts. */
+import type { Directive } from './directive.ts'
+import { ACCESS_DIRECTIVES } from './directives-access.ts'
+import { CORE_DIRECTIVES } from './directives-core.ts'
+import { FILE_DIRECTIVES } from './directives-files.ts'
+import { HEADER_DIRECTIVES } from './directives-headers.ts'
+import { INERT_DIRECTIVES } from './directives-inert.ts'
+import { LOG_DIRECTIVES } from './directives-log.ts'
+import { MAIN_DIRECTIVES } from './directives-main.ts'
+import { MAP_DIRECTIVES } from './directives-map.ts'
+import { PROXY_DIRECTIVES } from './directives-proxy.ts'
+import { REWRITE_DIRECTIVES } from './directives-rewrite.ts'
+import { SCRIPT_DIRECTIVES } from './directives-script.ts'
+import { SERVER_DIRECTIVES } from './directives-server.ts'
+import { UPSTREAM_DIRECTIVES } from './directives-upstream.ts'
+
+const TABLE = new Map<string, Directive[]>()
+
+for (const row of [
+  ...MAIN_DIRECTIVES,
+  ...CORE_DIRECTIVES,
+  ...SERVER_DIRECTIVES,
+  ...FILE_DIRECTIVES,
+  ...REWRITE_DIRECTIVES,
+  ...ACCESS_DIRECTIVES,
+  ...HEADER_DIRECTIVES,
+  ...LOG_DIRECTIVES,
+  ...MAP_DIRECTIVES,
+  ...PROXY_DIRECTIVES,
+  ...UPSTREAM_DIRECTIVES,
+  ...SCRIPT_DIRECTIVES,
+  ...INERT_DIRECTIVES,
+]) {
+  const rows = TABLE.get(row.name)
+  if (rows) rows.push(row)
+  else TABLE.set(row.name, [row])
+}
+
+export function findDirective(name: string): readonly Directive[] | undefined {
+  return TABLE.get(name)
+}
+
+export function knownNames(): Iterable<string> {
+  return TABLE.keys()
+}

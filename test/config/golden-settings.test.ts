@@ -1,0 +1,343 @@
+// What every directive means: whole configurations against literal models. Settings and processes here, blocks in
+// `golden-blocks.test.ts`.
+
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { knownNames } from '../../runtime/config/directive-table.ts'
+import * as texts from './golden-texts.ts'
+import { httpOf, locationOf, modelOf, parse, plain, problemsOf } from './parsed.ts'
+
+const SCRIPT_FILES = { '/etc/sluice/a.js': '', '/etc/sluice/lib/b.js': '' }
+
+const PREFIXED_LOG = {
+  path: '/srv/logs/access.log',
+  format: 'combined',
+  condition: null,
+  buffer: 0,
+  flush: 0,
+  gzip: 0,
+}
+
+test('every directive of the table stands in one of the texts', () => {
+  const words = new Set(
+    Object.values(texts)
+      .join(' ')
+      .split(/[\s{};]+/),
+  )
+  const elsewhere = new Set(['events', 'http', 'include'])
+  assert.equal(
+    [...knownNames()].filter((name) => !words.has(name) && !elsewhere.has(name)),
+    [],
+  )
+})
+
+test('the process', () => {
+  assert.equal(modelOf(texts.MAIN), {
+    main: {
+      workerProcesses: 4,
+      daemon: false,
+      masterProcess: false,
+      pid: '/srv/run/sluice.pid',
+      errorLog: [
+        { path: 'stderr', level: 'notice' },
+        { path: '/srv/logs/debug.log', level: 'debug' },
+      ],
+      workerConnections: 2048,
+      workerShutdownTimeout: 30000,
+      env: ['HOME', 'MODE=test'],
+    },
+    http: null,
+  })
+})
+
+test('the process without any directive', () => {
+  assert.equal(modelOf('').main, {
+    workerProcesses: 1,
+    daemon: true,
+    masterProcess: true,
+    pid: '/srv/logs/sluice.pid',
+    errorLog: [{ path: 'stderr', level: 'error' }],
+    workerConnections: 512,
+    workerShutdownTimeout: 0,
+    env: [],
+  })
+})
+
+test('requests, connections, responses, files, headers and access', () => {
+  assert.equal(plain(httpOf(texts.CORE).settings), {
+    accessLogs: [PREFIXED_LOG],
+    ...{
+      clientMaxBodySize: 2147483648,
+      clientBodyBufferSize: 32768,
+      clientBodyInFileOnly: 'clean',
+      clientBodyInSingleBuffer: true,
+      clientBodyTempPath: '/tmp/body',
+      clientHeaderTimeout: 10000,
+      clientBodyTimeout: 20000,
+      clientHeaderBufferSize: 2048,
+      largeClientHeaderBuffers: { count: 8, size: 16384 },
+      maxHeaders: 50,
+      underscoresInHeaders: true,
+      ignoreInvalidHeaders: false,
+      mergeSlashes: false,
+      http2: true,
+      http2MaxConcurrentStreams: 64,
+      http2BodyPrereadSize: 32768,
+      sendTimeout: 5000,
+      keepaliveTimeout: 65000,
+      keepaliveHeader: 60,
+      keepaliveRequests: 100,
+      keepaliveTime: 1800000,
+      keepaliveMinTimeout: 1000,
+      keepaliveDisable: ['msie6', 'safari'],
+      lingeringClose: 'always',
+      lingeringTime: 10000,
+      lingeringTimeout: 2000,
+      resetTimedoutConnection: true,
+      tcpNodelay: false,
+      limitRate: '100k',
+      limitRateAfter: '$arg_after',
+      chunkedTransferEncoding: false,
+      serverTokens: 'build',
+      absoluteRedirect: false,
+      portInRedirect: false,
+      serverNameInRedirect: true,
+      recursiveErrorPages: true,
+      logNotFound: false,
+      logSubrequest: true,
+      msiePadding: false,
+      ssi: true,
+      gzip: true,
+      gzipTypes: ['text/html', 'text/plain', 'text/css', 'application/json'],
+      gzipMinLength: 1000,
+      gzipCompLevel: 6,
+      gzipHttpVersion: '1.0',
+      gzipProxied: ['expired', 'no-cache'],
+      gzipVary: true,
+      satisfy: 'any',
+      realIpHeader: 'X-Client-IP',
+      realIpRecursive: true,
+      realIpFrom: [{ kind: 'ip', bytes: [10, 0, 0, 0], bits: 8 }, { kind: 'unix' }],
+      rewriteLog: true,
+      uninitializedVariableWarn: false,
+      root: '/srv/html',
+      index: ['index.html', '$arg_index', '/last.html'],
+      etag: false,
+      ifModifiedSince: 'before',
+      maxRanges: 5,
+      defaultType: 'application/octet-stream',
+      types: { html: 'text/html', htm: 'text/html', png: 'image/png', css: 'text/css' },
+      expires: { kind: 'access', seconds: 3600, template: null },
+      addHeaders: [
+        { name: 'X-A', value: '$host', always: false },
+        { name: 'X-B', value: 'b', always: true },
+      ],
+      addTrailers: [{ name: 'X-T', value: 't', always: false }],
+      addHeaderInherit: 'merge',
+      addTrailerInherit: 'off',
+      errorPages: [
+        { statuses: [500, 502], status: null, target: '/50x.html' },
+        { statuses: [404], status: 'answer', target: '@missing' },
+        { statuses: [403, 494], status: 200, target: 'http://$host/denied?x' },
+        { statuses: [497, 495], status: 400, target: '/tls.html' },
+      ],
+      access: [
+        { allow: true, cidr: { kind: 'ip', bytes: [192, 0, 2, 0], bits: 24 } },
+        {
+          allow: true,
+          cidr: {
+            kind: 'ip',
+            bytes: [32, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            bits: 32,
+          },
+        },
+        { allow: false, cidr: { kind: 'all' } },
+      ],
+      resolver: { servers: ['127.0.0.1', '[::1]:5353'], valid: 30000, ipv4: true, ipv6: false },
+      resolverTimeout: 5000,
+    },
+  })
+})
+
+test('script_watch is a setting of http', () => {
+  assert.is(httpOf(texts.CORE).scriptWatch, false)
+  assert.is(httpOf('').scriptWatch, true)
+})
+
+test('paths that are not given are below the prefix', () => {
+  assert.equal(plain(httpOf('').settings), {
+    root: '/srv/html',
+    accessLogs: [PREFIXED_LOG],
+    clientBodyTempPath: '/srv/client_body_temp',
+  })
+})
+
+test('logs', () => {
+  const { logFormats, settings, servers } = httpOf(texts.LOGS)
+  assert.equal(plain(logFormats), [
+    {
+      name: 'combined',
+      escape: 'default',
+      template:
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"',
+    },
+    { name: 'plain', escape: 'default', template: '$remote_addr $status' },
+    { name: 'structured', escape: 'json', template: '{"uri":"$uri"}' },
+  ])
+  assert.equal(plain(settings.accessLogs), [
+    {
+      path: '/srv/logs/a.log',
+      format: 'combined',
+      buffer: 0,
+      flush: 0,
+      gzip: 0,
+      condition: null,
+    },
+    {
+      path: '/var/log/$host.log',
+      format: 'plain',
+      buffer: 0,
+      flush: 0,
+      gzip: 0,
+      condition: '$arg_log',
+    },
+    {
+      path: '/srv/logs/z.log',
+      format: 'structured',
+      buffer: 65536,
+      flush: 5000,
+      gzip: 1,
+      condition: null,
+    },
+    {
+      path: '/srv/logs/b.log',
+      format: 'plain',
+      buffer: 32768,
+      flush: 0,
+      gzip: 0,
+      condition: null,
+    },
+  ])
+  assert.equal(settings.errorLogs, [{ path: '/srv/logs/http.log', level: 'crit' }])
+  assert.equal(servers[0]!.settings, { accessLogs: [] })
+})
+
+test('proxying', () => {
+  const { settings, content } = locationOf(texts.PROXY)
+  assert.equal(plain(settings), {
+    proxySetHeaders: [
+      { name: 'Host', value: '$host' },
+      { name: 'X-Empty', value: '' },
+    ],
+    proxyHttpVersion: '1.0',
+    proxyMethod: '$request_method',
+    proxySetBody: 'body $arg_b',
+    proxyPassRequestHeaders: false,
+    proxyPassRequestBody: false,
+    proxyRequestBuffering: false,
+    proxyBind: { address: '$remote_addr', transparent: true },
+    proxySocketKeepalive: true,
+    proxyIgnoreClientAbort: true,
+    proxyWebsocket: false,
+    proxyConnectTimeout: 1000,
+    proxySendTimeout: 2000,
+    proxyReadTimeout: 180000,
+    proxyNextUpstream: ['error', 'http_502', 'non_idempotent'],
+    proxyNextUpstreamTries: 3,
+    proxyNextUpstreamTimeout: 10000,
+    proxyHideHeaders: ['X-Secret'],
+    proxyPassHeaders: ['Server'],
+    proxyIgnoreHeaders: ['Expires', 'X-Accel-Redirect'],
+    proxyPassTrailers: true,
+    proxyInterceptErrors: true,
+    proxyForceRanges: true,
+    proxyRedirects: [
+      'default',
+      { from: 'http://a/', to: '/b/' },
+      { from: '/^http://([^/]+)(/[^\\n]*)(?=\\n?$)/', to: '$scheme://$1$2' },
+      { from: '/^HTTP:/i', to: 'http:' },
+    ],
+    proxyCookieDomains: [
+      { from: 'a.com', to: 'b.com' },
+      { from: '/^c(\\d)(?=\\n?$)/i', to: 'd$1' },
+    ],
+    proxyCookiePaths: [{ from: '/a', to: '/b' }],
+    proxyLimitRate: '10k',
+    proxyBuffering: false,
+    proxyBufferSize: 8192,
+    proxyBuffers: { count: 16, size: 8192 },
+    proxyBusyBuffersSize: 32768,
+    proxyMaxTempFileSize: 0,
+  })
+  assert.equal(plain(content), {
+    proxyPass: {
+      template: 'http://app:8080/api/?a=b',
+      fixed: { scheme: 'http', host: 'app:8080', uri: '/api/?a=b' },
+    },
+  })
+})
+
+test('proxy_pass to a unix socket, with variables, and switched off lists', () => {
+  assert.equal(locationOf('proxy_pass http://unix:/run/a.sock:/x;').content.proxyPass?.fixed, {
+    scheme: 'http',
+    host: 'unix:/run/a.sock',
+    uri: '/x',
+  })
+  assert.equal(locationOf('proxy_pass http://$host/;').content.proxyPass?.fixed, null)
+  assert.equal(locationOf('proxy_pass http://[::1]:80;').content.proxyPass?.fixed, {
+    scheme: 'http',
+    host: '[::1]:80',
+    uri: null,
+  })
+  const off =
+    'proxy_redirect off; proxy_cookie_domain off; proxy_cookie_path off; proxy_next_upstream off; proxy_bind off;'
+  assert.equal(locationOf(off).settings, {
+    proxyRedirects: [],
+    proxyCookieDomains: [],
+    proxyCookiePaths: [],
+    proxyNextUpstream: [],
+    proxyBind: 'off',
+  })
+})
+
+test('scripts', () => {
+  const { scripts, scriptLimits, scriptOnError } = httpOf(texts.SCRIPTS, SCRIPT_FILES).settings
+  assert.equal(plain(scripts), [
+    { file: '/etc/sluice/a.js', params: {} },
+    { file: '/etc/sluice/lib/b.js', params: { key: '$arg_k', empty: '', path: '/x=y' } },
+  ])
+  assert.equal(scriptLimits, { memory: 67108864, stack: 131072, cpu: 20, wall: 2000 })
+  assert.is(scriptOnError, 'open')
+})
+
+test('what tunes nginx itself is accepted and leaves no trace; what could be missed is told once', () => {
+  assert.equal(httpOf(texts.INERT), httpOf(''))
+  assert.equal(problemsOf(`http {${texts.INERT}}`), [
+    '17:1: accepted, but without effect in Sluice: "http2_idle_timeout", "http2_max_concurrent_pushes", "http2_max_field_size", "http2_max_header_size", "http2_max_requests", "http2_recv_timeout"',
+  ])
+  assert.equal(problemsOf('http { upstream u { server a; resolver 127.0.0.1; } }'), [
+    '1:31: accepted, but without effect in Sluice: "resolver"',
+  ])
+  assert.equal(problemsOf(texts.MAIN), [
+    '2:1: accepted, but without effect in Sluice: "user", "worker_processes 4", "worker_rlimit_nofile", "worker_rlimit_core", "working_directory", "load_module"',
+  ])
+  assert.equal(parse('worker_processes 1; events { worker_connections 10; }').problems, [])
+})
+
+test('expires in all its forms', () => {
+  const forms: [string, unknown][] = [
+    ['off', { kind: 'off', seconds: 0, template: null }],
+    ['epoch', { kind: 'epoch', seconds: 0, template: null }],
+    ['max', { kind: 'max', seconds: 0, template: null }],
+    ['-1h', { kind: 'access', seconds: -3600, template: null }],
+    ['+1d', { kind: 'access', seconds: 86400, template: null }],
+    ['@15h30m', { kind: 'daily', seconds: 55800, template: null }],
+    ['modified 1h', { kind: 'modified', seconds: 3600, template: null }],
+    ['$arg_e', { kind: 'variable', seconds: 0, template: '$arg_e' }],
+    ['modified $arg_e', { kind: 'modified', seconds: 0, template: '$arg_e' }],
+  ]
+  for (const [text, expected] of forms)
+    assert.equal(plain(locationOf(`expires ${text};`).settings.expires), expected)
+})
+
+test.run()
