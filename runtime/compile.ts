@@ -1,0 +1,175 @@
+/**
+ * Model to generation: resolves names, loads scripts, opens logs, and compiles every server and location into its
+ * plan. The only place that knows both the configuration and the journey. Fails as a whole or not at all.
+ */
+import { compileServer, type ServerContext } from './compile-locations.ts'
+import { ProxyTargets } from './compile-proxy.ts'
+import { DEFAULTS, inherit } from './config/defaults.ts'
+import type { HttpModel, ListenModel, Model, ServerModel } from './config/model.ts'
+import { Generation } from './generation.ts'
+import type { ListenAddress } from './listen/listen-sockets.ts'
+import { LogFiles } from './observe/log-files.ts'
+import { LogFormats } from './observe/log-format.ts'
+import { RequestBinder } from './proxy/binder.ts'
+import type { Exchange, Listener, Services } from './proxy/exchange.ts'
+import type { Effective, ServerPlan } from './proxy/plan.ts'
+import { ServerNames } from './proxy/server-names.ts'
+import { type ScriptProbe, ScriptSet } from './script-set.ts'
+import { Upstreams } from './upstreams.ts'
+
+export type { Generation } from './generation.ts'
+
+export interface CompileOptions {
+  readonly id: number
+  readonly prefix: string
+  readonly services: Services
+  /** The generation that this one replaces. */
+  readonly previous: Generation | null
+  readonly onRetired: (generation: Generation) => void
+  /** Sees what scripts read and decide; default: nobody does. */
+  readonly probe?: ScriptProbe
+}
+
+const NO_HTTP: HttpModel = {
+  where: { file: '', line: 0, column: 0 },
+  settings: {},
+  servers: [],
+  upstreams: [],
+  maps: [],
+  splitClients: [],
+  geos: [],
+  logFormats: [],
+  variables: [],
+  scriptWatch: true,
+}
+
+/** @throws ConfigError, ScriptError, LogPathError; nothing of the new generation is left behind then. */
+export async function compileGeneration(model: Model, options: CompileOptions): Promise<Generation> {
+  const madeAt = Date.now()
+  const http = model.http ?? NO_HTTP
+  const { services, prefix, id } = options
+  const binder = new RequestBinder(http)
+  const logFiles = new LogFiles({ prefix, report: (level, message) => services.log(level, message, null) })
+  const upstreams = new Upstreams(options.previous?.upstreams ?? null)
+  const scripts = new ScriptSet({ binder, services, generation: id, probe: options.probe })
+  try {
+    await upstreams.load(http.upstreams, binder)
+    const targets = new ProxyTargets(upstreams)
+    await targets.load(http)
+    await scripts.load(http)
+    const settings = inherit(DEFAULTS, http.settings) as Effective
+    const logs = { formats: new LogFormats<Exchange>(http.logFormats, binder), files: logFiles }
+    const context: ServerContext = { binder, logs, prefix, settings, scripts, targets, services }
+    const plans = new Map(http.servers.map((server) => [server, compileServer(server, context)]))
+    const { addresses, listeners } = groupListeners(plans, binder)
+    return new Generation({
+      id,
+      madeAt,
+      services,
+      addresses,
+      listeners,
+      scripts: scripts.all,
+      watchScripts: http.scriptWatch,
+      logFiles,
+      upstreams,
+      onRetired: options.onRetired,
+    })
+  } catch (error) {
+    for (const script of scripts.all) script.dispose()
+    upstreams.dispose()
+    logFiles.close()
+    throw error
+  }
+}
+
+interface Shared {
+  readonly listen: ListenModel
+  readonly servers: { server: ServerModel; plan: ServerPlan; isDefault: boolean }[]
+}
+
+/** Servers by address; an address that a wildcard of the same port covers is not bound of its own. */
+function groupListeners(plans: ReadonlyMap<ServerModel, ServerPlan>, binder: RequestBinder) {
+  const groups = new Map<string, Shared>()
+  for (const [server, plan] of plans) {
+    for (const listen of server.listens) {
+      const key = addressKey(listen)
+      const group = groups.get(key) ?? { listen, servers: [] }
+      group.servers.push({ server, plan, isDefault: listen.defaultServer })
+      groups.set(key, group)
+    }
+  }
+  const listeners = new Map<string, Listener>()
+  const addresses: ListenAddress[] = []
+  const specifics = new Map<string, Map<string, Listener>>()
+  for (const [key, group] of groups) {
+    const wildcard = wildcardOf(group.listen)
+    const listener = new NamedListener(key, group, binder)
+    if (wildcard !== null && wildcard !== key && groups.has(wildcard)) {
+      const hosts = specifics.get(wildcard) ?? new Map<string, Listener>()
+      hosts.set((group.listen.address as { host: string }).host, listener)
+      specifics.set(wildcard, hosts)
+      continue
+    }
+    listeners.set(key, listener)
+    addresses.push(bindAddress(key, group))
+  }
+  for (const [key, hosts] of specifics) (listeners.get(key) as NamedListener).specific = hosts
+  return { addresses, listeners }
+}
+
+function addressKey(listen: ListenModel): string {
+  const { address } = listen
+  if ('path' in address) return `unix:${address.path}`
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  return `${host === '0.0.0.0' ? '*' : host}:${address.port}`
+}
+
+function wildcardOf(listen: ListenModel): string | null {
+  const { address } = listen
+  if ('path' in address) return null
+  return address.host.includes(':') ? `[::]:${address.port}` : `*:${address.port}`
+}
+
+function bindAddress(key: string, group: Shared): ListenAddress {
+  const { address } = group.listen
+  // Options may stand on any of the listens of one address.
+  const all = group.servers.flatMap(({ server }) =>
+    server.listens.filter((listen) => addressKey(listen) === key),
+  )
+  const backlog = Math.max(...all.map((listen) => listen.backlog))
+  const ipv6only = all.every((listen) => listen.ipv6only)
+  return 'path' in address
+    ? { text: key, path: address.path, backlog, ipv6only }
+    : {
+        text: key,
+        host: address.host === '*' ? '0.0.0.0' : address.host,
+        port: address.port,
+        backlog,
+        ipv6only,
+      }
+}
+
+class NamedListener implements Listener {
+  readonly text: string
+  readonly defaultServer: ServerPlan
+  readonly http2: boolean
+  specific: ReadonlyMap<string, Listener> | null = null
+  /** null: one server, whatever the name. */
+  readonly #names: ServerNames | null
+
+  constructor(key: string, group: Shared, binder: RequestBinder) {
+    const { servers } = group
+    this.text = key
+    this.http2 = servers.some(({ server }) =>
+      server.listens.some((listen) => listen.http2 && addressKey(listen) === key),
+    )
+    this.defaultServer = (servers.find((entry) => entry.isDefault) ?? servers[0]).plan
+    const plain = servers.length === 1 && servers[0].server.names.every((name) => name.kind !== 'pattern')
+    const entries = servers.map(({ server, plan }) => ({ names: server.names, server: plan }))
+    this.#names = plain ? null : new ServerNames(entries, this.defaultServer, binder)
+  }
+
+  findServer(host: string, x: Exchange): ServerPlan {
+    return this.#names === null ? this.defaultServer : this.#names.find(host, x)
+  }
+}

@@ -1,0 +1,43 @@
+/** The peers of a group as scripts see them: live views, made once per group. */
+import type { PeerInfo } from '../phases.ts'
+import type { UpstreamGroup } from '../upstream/group.ts'
+import type { Peer } from '../upstream/peer.ts'
+
+class PeerView implements PeerInfo {
+  readonly #peer: Peer
+  readonly name: string
+  readonly address: string
+  readonly weight: number
+  readonly backup: boolean
+
+  constructor(peer: Peer) {
+    this.#peer = peer
+    this.name = peer.name
+    this.address = peer.address.text
+    this.weight = peer.weight
+    this.backup = peer.backup
+  }
+
+  get down(): boolean {
+    return this.#peer.down
+  }
+
+  get connections(): number {
+    return this.#peer.connections
+  }
+
+  get fails(): number {
+    return this.#peer.fails
+  }
+}
+
+const views = new WeakMap<UpstreamGroup, readonly PeerInfo[]>()
+
+export function peerInfos(group: UpstreamGroup): readonly PeerInfo[] {
+  let infos = views.get(group)
+  if (infos === undefined) {
+    infos = group.peers.map((peer) => new PeerView(peer))
+    views.set(group, infos)
+  }
+  return infos
+}

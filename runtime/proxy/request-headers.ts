@@ -1,0 +1,46 @@
+/**
+ * The request's fields as variables, scripts and the request to the upstream see them: those received, minus and
+ * plus what scripts changed.
+ */
+import { Field, fieldId } from '../http1/fields.ts'
+import type { HeaderAccess } from '../phases.ts'
+import { checkField, FieldEdits, refuseFraming } from './field-edits.ts'
+
+export class RequestHeaders extends FieldEdits implements HeaderAccess {
+  get(name: string): string | undefined {
+    if (this.hidden === null && this.extra === null) return this.block!.joined(name.toLowerCase())
+    const all = this.valuesOf(name)
+    if (all.length === 0) return undefined
+    return all.join(fieldId(name) === Field.COOKIE ? '; ' : ', ')
+  }
+
+  getAll(name: string): string[] {
+    return this.valuesOf(name)
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined
+  }
+
+  set(name: string, value: string): void {
+    checkField(name, value)
+    refuseFraming(name)
+    this.remove(name)
+    this.add(name, value)
+  }
+
+  append(name: string, value: string): void {
+    checkField(name, value)
+    refuseFraming(name)
+    this.add(name, value)
+  }
+
+  delete(name: string): void {
+    refuseFraming(name)
+    this.remove(name)
+  }
+
+  entries(): [string, string][] {
+    return this.pairs()
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Puts the prelude and its host functions into a fresh instance. Owns the order in which that happens: builtins are
+ * taken, the standard library's module is compiled and its door closed, and only then may a script run.
+ */
+import { balancerDoor } from './balancer-door.ts'
+import { argument, type DoorContext, type HostFunctions } from './door.ts'
+import { fieldsDoor } from './fields-door.ts'
+import { globalsDoor } from './globals-door.ts'
+import { Tag, toBytes } from './guest-values.ts'
+import { EvalFlag, type HostFunction, type Instance } from './instance.ts'
+import { libraryDoor } from './library-door.ts'
+import { INTERNAL } from './module-files.ts'
+import { type PreludeSetup, prelude } from './prelude.ts'
+import type { Address } from './quickjs-module.ts'
+import { requestDoor, variableDoor } from './request-door.ts'
+import { PRELUDE_FILE } from './script-error.ts'
+import { webPrelude } from './web-prelude.ts'
+
+const EXPORTS = [
+  'makeError',
+  'describe',
+  'decide',
+  'watch',
+  'makePeers',
+  'makeSlot',
+  'forget',
+  'defineVariable',
+  'exportsOf',
+  'init',
+  'fire',
+  'drop',
+  'settleBody',
+  'addWebGlobals',
+  'hashOptions',
+] as const
+
+/** Methods that the prelude itself calls on its objects. */
+const EXPLICIT = [
+  'answer',
+  'answerField',
+  'bodyBytes',
+  'bodyForm',
+  'bodyText',
+  'fieldDelete',
+  'fieldEntries',
+  'fieldGet',
+  'fieldGetAll',
+  'fieldHas',
+  'fieldSet',
+  'keep',
+  'peerMade',
+  'rawArgs',
+  'readBody',
+  'requestLog',
+  'respond',
+  'setTimeouts',
+  'setVariableByName',
+  'variableByName',
+] as const
+
+/** Cells of what the prelude exports. */
+export type Guest = Readonly<Record<(typeof EXPORTS)[number], Address>>
+
+const LIBRARY_MODULE = `
+const library = globalThis['sluice:library']
+export const { template, crc32, murmur3, fnv1a, now, timingSafeEqual, randomBytes, digest, hmac } = library
+`
+
+/** Gives the instance everything but the script. */
+export function setUpGuest(door: DoorContext, instance: Instance, setup: PreludeSetup): Guest {
+  const functions: HostFunctions = {
+    ...requestDoor(door),
+    ...variableDoor(door),
+    ...fieldsDoor(door),
+    ...balancerDoor(door),
+    ...libraryDoor(door),
+    ...globalsDoor(door),
+  }
+  const doorObject = makeDoor(instance, functions)
+  const onObject = makeDoor(
+    instance,
+    Object.fromEntries(EXPLICIT.map((name) => [name, explicit(functions[name])])),
+  )
+  const make = evaluate(instance, `(${prelude})`)
+  const json = instance.values.string(toBytes(JSON.stringify(setup)))
+  const exports = checked(instance, instance.call(make, doorObject, onObject, json))
+  const guest: Record<string, Address> = {}
+  for (const name of EXPORTS) guest[name] = checked(instance, instance.property(exports, name))
+  instance.setErrorMaker(guest.makeError)
+  instance.values.setJson(instance.property(exports, 'stringify'), instance.property(exports, 'parse'))
+  addLibrary(instance, exports)
+  for (const cell of [make, json, exports, doorObject, onObject]) instance.free(cell)
+  return guest as Guest
+}
+
+/** Compiles URL and its like; they take half as long as all the rest. */
+export function addWebGlobals(instance: Instance, guest: Guest): void {
+  const make = evaluate(instance, `(${webPrelude})`)
+  instance.free(checked(instance, instance.call1(guest.addWebGlobals, make)))
+  instance.free(make)
+}
+
+/** The method as a function of its object. */
+function explicit(method: HostFunction): HostFunction {
+  return (_self, argv) => method(argv, argument(argv, 1))
+}
+
+function makeDoor(instance: Instance, functions: HostFunctions): Address {
+  const door = evaluate(instance, '({ __proto__: null })')
+  for (const [name, fn] of Object.entries(functions)) {
+    const cell = instance.newFunction(name, fn)
+    instance.setProperty(door, name, cell)
+    instance.free(cell)
+  }
+  return door
+}
+
+/** `sluice:internal` is found by name from then on; what it took its parts from is gone. */
+function addLibrary(instance: Instance, exports: Address): void {
+  const open = instance.property(exports, 'openLibrary')
+  const close = instance.property(exports, 'closeLibrary')
+  instance.free(checked(instance, instance.call(open)))
+  instance.free(checked(instance, instance.evaluate(LIBRARY_MODULE, INTERNAL, EvalFlag.MODULE)))
+  instance.free(checked(instance, instance.call(close)))
+  instance.free(open)
+  instance.free(close)
+}
+
+function evaluate(instance: Instance, source: string): Address {
+  return checked(instance, instance.evaluate(source, PRELUDE_FILE, EvalFlag.GLOBAL))
+}
+
+/** Our own code fails for one reason only: there is too little memory for it. */
+function checked(instance: Instance, cell: Address): Address {
+  if (instance.values.tag(cell) === Tag.EXCEPTION)
+    throw instance.doom('the sandbox does not start: too little memory')
+  return cell
+}

@@ -1,0 +1,395 @@
+/**
+ * Reads and writes JavaScript values where QuickJS keeps them: in linear memory, as NaN-boxed 64-bit words (low word:
+ * integer or address; high word: tag) and `JSString` structures. Runs no guest code while reading. Everything read
+ * back is taken for hostile: typed arrays bound every access, lengths are checked, content is copied.
+ *
+ * A *cell* is the address of such a word. Strings cross as byte strings: UTF-8 bytes, one per character.
+ */
+import type { Address, QuickJs } from './quickjs-module.ts'
+
+export const Tag = {
+  ROPE: -6,
+  STRING: -7,
+  OBJECT: -1,
+  INT: 0,
+  BOOL: 1,
+  NULL: 2,
+  UNDEFINED: 3,
+  EXCEPTION: 6,
+} as const
+
+/** Of the tags that are no numbers, the first and the last; every other high word belongs to a double. */
+const FIRST_TAG = -9
+const LAST_TAG = 7
+/** `JS_FLOAT64_TAG_ADDEND` of quickjs.h. */
+const DOUBLE_OFFSET = 0x7ff80000 - FIRST_TAG + 1
+
+/** Offset of the characters in a `JSString`; its length and width stand at 4. */
+const STRING_DATA = 16
+/** Offsets in a `JSObject`; the count of strong references is at 0. */
+const WEAK_COUNT = 16
+const SHAPE = 20
+const PROPERTIES = 24
+
+/** Offsets in `JSRuntime`: how many blocks QuickJS has allocated, and what it reckons they take. */
+const BLOCKS = 16
+const BLOCK_BYTES = 20
+/** What QuickJS reckons for a block in this build, whatever its size. */
+const BLOCK_OVERHEAD = 8
+
+/** Bytes of strings that are written in place; longer ones go through QuickJS. */
+const IN_PLACE = 1024
+/** Strings up to this length are remembered by address, so that names and keys become host strings only once. */
+const REMEMBERED = 64
+const MEMORY_SLOTS = 256
+
+/** An error that the script is to see: its message tells nothing of the host. */
+export class GuestError extends Error {
+  readonly kind: 'TypeError' | 'RangeError' | 'Error'
+
+  constructor(kind: 'TypeError' | 'RangeError' | 'Error', message: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+/** The sandbox cannot go on: its memory is full at a place where the guest cannot be told. */
+export class OutOfMemory extends Error {
+  constructor() {
+    super('the sandbox is out of memory')
+  }
+}
+
+export class GuestValues {
+  words: Int32Array
+  bytes: Buffer
+  readonly #memory: WebAssembly.Memory
+  readonly #quickJs: QuickJs
+  readonly #context: Address
+  readonly #runtime: Address
+  readonly #argv: Address
+  readonly #double = new Float64Array(1)
+  readonly #halves = new Int32Array(this.#double.buffer)
+  readonly #addresses = new Int32Array(MEMORY_SLOTS)
+  readonly #texts: string[] = new Array(MEMORY_SLOTS).fill('')
+  /** Cells of the guest's own `JSON.stringify` and `JSON.parse`, taken before any script ran. */
+  #stringify: Address = 0
+  #parse: Address = 0
+
+  constructor(memory: WebAssembly.Memory, quickJs: QuickJs, runtime: Address, context: Address) {
+    this.#runtime = runtime
+    this.#memory = memory
+    this.#quickJs = quickJs
+    this.#context = context
+    this.words = new Int32Array(memory.buffer)
+    this.bytes = Buffer.from(memory.buffer)
+    this.#argv = this.allocate(4)
+  }
+
+  /** Linear memory has grown and the old views are detached. */
+  refresh(): void {
+    this.words = new Int32Array(this.#memory.buffer)
+    this.bytes = Buffer.from(this.#memory.buffer)
+  }
+
+  setJson(stringify: Address, parse: Address): void {
+    this.#stringify = stringify
+    this.#parse = parse
+  }
+
+  /** @throws OutOfMemory */
+  allocate(size: number): Address {
+    const address = this.#quickJs.malloc(size)
+    if (address === 0) throw new OutOfMemory()
+    return address
+  }
+
+  /** Blocks that QuickJS believes it has allocated, and the bytes it reckons for them. */
+  get accounts(): readonly [blocks: number, bytes: number] {
+    return [this.words[(this.#runtime + BLOCKS) >>> 2], this.words[(this.#runtime + BLOCK_BYTES) >>> 2]]
+  }
+
+  // ---- reading ----
+
+  tag(cell: Address): number {
+    return this.words[(cell >>> 2) + 1]
+  }
+
+  /** The low word: an integer's value, an object's or a string's address. */
+  low(cell: Address): number {
+    return this.words[cell >>> 2]
+  }
+
+  isNumber(cell: Address): boolean {
+    const tag = this.tag(cell)
+    return tag === Tag.INT || tag < FIRST_TAG || tag > LAST_TAG
+  }
+
+  /** Of a number. */
+  number(cell: Address): number {
+    const tag = this.tag(cell)
+    if (tag === Tag.INT) return this.low(cell)
+    this.#halves[0] = this.low(cell)
+    this.#halves[1] = (tag + DOUBLE_OFFSET) | 0
+    return this.#double[0]
+  }
+
+  isString(cell: Address): boolean {
+    const tag = this.tag(cell)
+    return tag === Tag.STRING || tag === Tag.ROPE
+  }
+
+  /**
+   * A string, or a number or boolean as one.
+   * @param what begins the message of the error
+   * @param limit in bytes
+   * @throws GuestError for anything else, and beyond the limit
+   */
+  text(cell: Address, what: string, limit: number): string {
+    const tag = this.tag(cell)
+    if (tag === Tag.STRING) return this.#flat(this.low(cell), what, limit)
+    if (tag === Tag.ROPE) return this.#rope(cell, what, limit)
+    if (this.isNumber(cell)) return String(this.number(cell))
+    if (tag === Tag.BOOL) return this.low(cell) === 0 ? 'false' : 'true'
+    throw new GuestError('TypeError', `${what} is a string, not ${describeTag(tag)}`)
+  }
+
+  #flat(address: number, what: string, limit: number): string {
+    const header = this.words[(address >>> 2) + 1]
+    const length = header & 0x7fffffff
+    if (header < 0) return this.#wide(address, length, what, limit)
+    if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+    const start = address + STRING_DATA
+    if (length <= REMEMBERED) return this.#remembered(address, start, length)
+    if (start + length > this.bytes.length) throw new OutOfMemory()
+    return encode(this.bytes.toString('latin1', start, start + length), what, limit)
+  }
+
+  /** The same text at the same address was read or written before, most likely. Compared, not trusted. */
+  #remembered(address: number, start: number, length: number): string {
+    const slot = (address >>> 4) % MEMORY_SLOTS
+    const bytes = this.bytes
+    if (this.#addresses[slot] === address) {
+      const text = this.#texts[slot]
+      if (text.length === length) {
+        let i = 0
+        while (i < length && text.charCodeAt(i) === bytes[start + i]) i++
+        if (i === length) return text
+      }
+    }
+    let text = ''
+    for (let i = start; i < start + length; i++) {
+      if (bytes[i] > 0x7f)
+        return encode(bytes.toString('latin1', start, start + length), '', Number.POSITIVE_INFINITY)
+      text += String.fromCharCode(bytes[i])
+    }
+    this.#addresses[slot] = address
+    this.#texts[slot] = text
+    return text
+  }
+
+  #wide(address: number, length: number, what: string, limit: number): string {
+    if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+    const start = address + STRING_DATA
+    if (start + 2 * length > this.bytes.length) throw new OutOfMemory()
+    return encode(this.bytes.toString('utf16le', start, start + 2 * length), what, limit)
+  }
+
+  /** Long concatenations are trees; `JSON.stringify` makes them flat without running guest code. */
+  #rope(cell: Address, what: string, limit: number): string {
+    // The length stands where a flat string has it; six bytes of escape are the most that a character becomes.
+    if (this.words[(this.low(cell) >>> 2) + 1] >>> 0 > limit) {
+      throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+    }
+    const json = this.#builtin(this.#stringify, cell)
+    try {
+      if (this.tag(json) !== Tag.STRING) throw new OutOfMemory()
+      const flat = JSON.parse(fromBytes(this.#flat(this.low(json), what, 6 * limit + 2))) as string
+      return encode(flat, what, limit)
+    } finally {
+      this.#quickJs.freeValue(this.#context, json)
+    }
+  }
+
+  #builtin(fn: Address, argument: Address): Address {
+    this.words[this.#argv >>> 2] = argument
+    const result = this.#quickJs.call(this.#context, fn, this.#quickJs.getUndefined(), 1, this.#argv)
+    if (result === 0) throw new OutOfMemory()
+    return result
+  }
+
+  /** The bytes of an ArrayBuffer (not of a view). @throws GuestError when it is none or larger than `limit`. */
+  buffer(cell: Address, what: string, limit: number): Buffer {
+    const data = this.#quickJs.getArrayBuffer(this.#context, cell)
+    if (data === 0) throw new GuestError('TypeError', `${what} holds no bytes`)
+    const length = this.#quickJs.getArrayBufferLength(this.#context, cell) >>> 0
+    try {
+      if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+      return Buffer.from(this.bytes.subarray(data, data + length))
+    } finally {
+      this.#quickJs.free(data)
+    }
+  }
+
+  /** Nobody but one holder knows of this object. */
+  isUnshared(object: number): boolean {
+    return this.words[object >>> 2] === 1 && this.words[(object + WEAK_COUNT) >>> 2] === 0
+  }
+
+  /** The hidden class of an object: equal addresses mean equal property names in equal order. */
+  shape(object: number): number {
+    return this.words[(object + SHAPE) >>> 2]
+  }
+
+  /** Cell of an object's first property. Only sound if a shape that is known says that it is plain data. */
+  firstProperty(object: number): Address {
+    return this.words[(object + PROPERTIES) >>> 2]
+  }
+
+  // ---- writing: each returns a cell that its receiver owns ----
+
+  int(value: number): Address {
+    return this.#word(value, Tag.INT)
+  }
+
+  boolean(value: boolean): Address {
+    return this.#word(value ? 1 : 0, Tag.BOOL)
+  }
+
+  null(): Address {
+    return this.#word(0, Tag.NULL)
+  }
+
+  /** Any number; doubles are boxed as `__JS_NewFloat64` does. */
+  double(value: number): Address {
+    if ((value | 0) === value && !Object.is(value, -0)) return this.#word(value, Tag.INT)
+    this.#double[0] = Number.isNaN(value) ? Number.NaN : value
+    return this.#word(this.#halves[0], (this.#halves[1] - DOUBLE_OFFSET) | 0)
+  }
+
+  /** One more reference to the object at this address, which must be alive. */
+  object(address: number): Address {
+    this.words[address >>> 2]++
+    return this.#word(address, Tag.OBJECT)
+  }
+
+  #word(low: number, tag: number): Address {
+    const cell = this.allocate(8)
+    this.words[cell >>> 2] = low
+    this.words[(cell >>> 2) + 1] = tag
+    return cell
+  }
+
+  /**
+   * A byte string. Bytes that are no UTF-8 become U+FFFD. ASCII is written as the `JSString` that QuickJS would make of
+   * it, which takes half the time of asking it to (`test/bench/micro-script.ts`).
+   */
+  string(text: string): Address {
+    const length = text.length
+    if (length > IN_PLACE) return this.#longString(text)
+    const address = this.allocate(STRING_DATA + length + 1)
+    const bytes = this.bytes
+    let at = address + STRING_DATA
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) {
+        this.#quickJs.free(address)
+        return this.#decoded(text)
+      }
+      bytes[at++] = code
+    }
+    bytes[at] = 0
+    const { words } = this
+    const header = address >>> 2
+    words[header] = 1
+    words[header + 1] = length
+    words[header + 2] = 0
+    words[header + 3] = 0
+    words[(this.#runtime + BLOCKS) >>> 2]++
+    words[(this.#runtime + BLOCK_BYTES) >>> 2] += BLOCK_OVERHEAD
+    if (length <= REMEMBERED) this.#remember(text, address)
+    return this.#word(address, Tag.STRING)
+  }
+
+  #remember(text: string, address: number): void {
+    const slot = (address >>> 4) % MEMORY_SLOTS
+    this.#addresses[slot] = address
+    this.#texts[slot] = text
+  }
+
+  #longString(text: string): Address {
+    if (NOT_PLAIN.test(text)) return this.#decoded(text)
+    return this.#fromZeroTerminated(Buffer.from(text, 'latin1'))
+  }
+
+  #fromZeroTerminated(utf8: Buffer): Address {
+    const data = this.allocate(utf8.length + 1)
+    this.bytes.set(utf8, data)
+    this.bytes[data + utf8.length] = 0
+    try {
+      return this.#quickJs.newString(this.#context, data)
+    } finally {
+      this.#quickJs.free(data)
+    }
+  }
+
+  /** Slow path: well-formed UTF-8 is made of whatever came; a NUL, which would end a C string, travels as JSON. */
+  #decoded(text: string): Address {
+    const decoded = fromBytes(text)
+    if (!decoded.includes('\0')) return this.#fromZeroTerminated(Buffer.from(decoded, 'utf8'))
+    const json = this.#fromZeroTerminated(Buffer.from(JSON.stringify(decoded), 'utf8'))
+    try {
+      return this.#builtin(this.#parse, json)
+    } finally {
+      this.#quickJs.freeValue(this.#context, json)
+    }
+  }
+
+  /** An ArrayBuffer with a copy of these bytes. */
+  arrayBuffer(data: Uint8Array): Address {
+    const copy = this.allocate(Math.max(1, data.length))
+    this.bytes.set(data, copy)
+    return this.#quickJs.newArrayBuffer(this.#context, copy, data.length)
+  }
+
+  /** A zero-terminated C string, to be freed by whoever takes it. */
+  cString(text: string): Address {
+    const utf8 = Buffer.from(text, 'utf8')
+    const data = this.allocate(utf8.length + 1)
+    this.bytes.set(utf8, data)
+    this.bytes[data + utf8.length] = 0
+    return data
+  }
+
+  /** @throws OutOfMemory when it does not end within `limit` bytes. */
+  readCString(address: Address, limit: number): string {
+    const end = this.bytes.indexOf(0, address)
+    if (end < 0 || end - address > limit) throw new OutOfMemory()
+    return this.bytes.toString('utf8', address, end)
+  }
+}
+
+const NOT_PLAIN = /[^\x01-\x7f]/
+const NOT_ASCII = /[^\x00-\x7f]/
+
+/** UTF-16 text as a byte string of its UTF-8. */
+export function toBytes(text: string): string {
+  return NOT_ASCII.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text
+}
+
+/** A byte string decoded as UTF-8. */
+export function fromBytes(text: string): string {
+  return NOT_ASCII.test(text) ? Buffer.from(text, 'latin1').toString('utf8') : text
+}
+
+function encode(text: string, what: string, limit: number): string {
+  const encoded = toBytes(text)
+  if (encoded.length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+  return encoded
+}
+
+function describeTag(tag: number): string {
+  if (tag === Tag.UNDEFINED) return 'undefined'
+  if (tag === Tag.NULL) return 'null'
+  return tag === Tag.OBJECT ? 'an object' : 'a value of another kind'
+}

@@ -1,0 +1,447 @@
+/**
+ * One script alive in one instance: runs its hooks, waits for their promises, lets go of requests. Ends with its
+ * instance; `engine.ts` makes the next one. An entry into the guest always goes:
+ *
+ *     enter -> call -> promise jobs -> bodies that are there -> conclude -> rejections -> hooks that settled meanwhile
+ */
+import { type HookRequest, Outcome, type Phase, type ScriptHost, type ScriptLimits } from '../phases.ts'
+import { conclude } from './conclude.ts'
+import type { DoorContext } from './door.ts'
+import { GuestLog } from './guest-log.ts'
+import { addWebGlobals, type Guest, setUpGuest } from './guest-setup.ts'
+import { fromBytes, type GuestValues, Tag, toBytes } from './guest-values.ts'
+import { Instance, Poisoned } from './instance.ts'
+import type { ModuleFiles } from './module-files.ts'
+import { PeerGroups } from './peer-groups.ts'
+import { Pending } from './pending.ts'
+import type { Address, Compiled } from './quickjs-module.ts'
+import { type Fault, HookFailure, readFault } from './script-error.ts'
+import { Decision, type Slot, Slots } from './slots.ts'
+
+export interface SandboxOptions {
+  readonly compiled: Compiled
+  readonly modules: ModuleFiles
+  readonly params: Readonly<Record<string, string>>
+  readonly limits: ScriptLimits
+  readonly host: ScriptHost
+  /** Begins the script's log lines. */
+  readonly name: string
+  readonly owner: SandboxOwner
+}
+
+export interface SandboxOwner {
+  /** A suspended hook failed. @returns what the request's journey is told */
+  failed(phase: Phase, request: HookRequest, error: unknown): Outcome
+  /** Nobody caught this error: a rejected promise, a throwing timer. */
+  unhandled(fault: Fault, request: HookRequest | null): void
+  /** The instance is lost. */
+  lost(sandbox: Sandbox): void
+}
+
+/** What a watched promise came to. */
+export interface Settlement {
+  readonly failed: boolean
+  /** Of a failure. */
+  readonly fault: Fault
+  /** Of a value: its cell, to be freed. */
+  readonly cell: Address
+}
+
+/** ms of CPU time for compiling a script and running its top level. */
+const LOAD_CPU = 1000
+const MAX_DESCRIPTION = 64 * 1024
+const NO_FAULT: Fault = { message: '', frames: [] }
+
+export class Sandbox implements DoorContext {
+  readonly instance: Instance
+  readonly values: GuestValues
+  readonly slots: Slots
+  readonly groups: PeerGroups
+  readonly host: ScriptHost
+  readonly log: GuestLog
+  readonly guest: Guest
+  readonly options: SandboxOptions
+  current: Slot | null = null
+  /** Cells of the script's hooks. */
+  readonly hooks: { [P in Phase]?: Address } = {}
+  /** `init` has ended well. */
+  ready = false
+  readonly #pending: Pending
+  /** An int for the guest, rewritten for each call. */
+  readonly #int: Address
+  #hasWebGlobals = false
+  /** Bodies whose promises are to be settled, with the failure's message. */
+  #bodies: [id: number, failure: string | null][] = []
+  readonly #tickets = new Map<number, (settlement: Settlement) => void>()
+  #lastTicket = 0
+  #settled: (() => void)[] = []
+  #deliveryPlanned = false
+
+  /** A sandbox without its script, which `loadInto` adds. @throws Poisoned */
+  constructor(options: SandboxOptions) {
+    const { compiled, limits, modules, host, params } = options
+    this.options = options
+    this.host = host
+    this.log = new GuestLog(`${options.name}: `, (level, line) => host.log(level, line))
+    this.instance = new Instance({
+      compiled,
+      memory: limits.memory,
+      stack: limits.stack,
+      cpu: LOAD_CPU,
+      modules,
+      onInternalError: (error) => host.log('alert', `script engine: ${(error as Error)?.stack ?? error}`),
+    })
+    this.values = this.instance.values
+    this.slots = new Slots(this.instance, this, () => this.#makeSlot())
+    this.#pending = new Pending({
+      fired: (id, slot) => this.#enter(slot, () => this.#fire(id)),
+      bodyRead: (id, slot, failure, body) => this.#onBody(id, slot, failure, body),
+    })
+    const { worker, version, generation } = host
+    this.guest = setUpGuest(this, this.instance, { params, worker, version, generation })
+    this.groups = new PeerGroups(this.instance, this.guest.makePeers)
+    this.#int = this.values.int(0)
+  }
+
+  /** The script is loaded: from here on, hooks run within their limits. */
+  start(): void {
+    this.instance.clock.limit = this.options.limits.cpu
+    this.ready = true
+  }
+
+  // ---- hooks ----
+
+  /** Runs one hook. @throws HookFailure, Poisoned */
+  run(phase: Phase, request: HookRequest): Outcome {
+    const slot = this.#slotOf(request)
+    slot.phase = phase
+    slot.active = true
+    slot.decision = Decision.NONE
+    this.current = slot
+    let outcome: Outcome = Outcome.FAILED
+    try {
+      outcome = this.#call(slot, this.hooks[phase]!)
+      return outcome
+    } finally {
+      this.current = null
+      if (outcome !== Outcome.SUSPENDED) this.#ended(slot)
+      if (this.#settled.length > 0) this.#planDelivery()
+    }
+  }
+
+  #call(slot: Slot, hook: Address): Outcome {
+    const { instance } = this
+    instance.enter()
+    const cell =
+      slot.phase === 'balancer' ? instance.call2(hook, slot.r, slot.upstream) : instance.call1(hook, slot.r)
+    if (instance.hasJobs || this.#bodies.length > 0) this.drain()
+    const outcome = conclude(this, slot, cell)
+    if (instance.hasRejections) this.#reportRejections()
+    return outcome
+  }
+
+  #slotOf(request: HookRequest): Slot {
+    for (let slot = request.scriptState as Slot | null; slot !== null; slot = slot.next) {
+      if (slot.owner === this) return slot
+    }
+    return this.slots.open(request)
+  }
+
+  /** A hook is over. What the script put aside, or still holds of the request, makes the slot stay until its end. */
+  #ended(slot: Slot): void {
+    slot.active = false
+    if (this.instance.poison !== null) return
+    slot.resetDecision()
+    if (slot.kept || !this.slots.isUnshared(slot)) this.#link(slot)
+    else this.slots.release(slot)
+  }
+
+  #link(slot: Slot): void {
+    this.slots.keep(slot)
+    const request = slot.request!
+    for (let other = request.scriptState as Slot | null; other !== null; other = other.next)
+      if (other === slot) return
+    slot.next = request.scriptState as Slot | null
+    request.scriptState = slot
+  }
+
+  /** The request is over, or given up: whatever the script still waits for is dropped. */
+  release(request: HookRequest): void {
+    let before: Slot | null = null
+    for (let slot = request.scriptState as Slot | null; slot !== null; slot = slot.next) {
+      if (slot.owner === this) {
+        if (before === null) request.scriptState = slot.next
+        else before.next = slot.next
+        this.#releaseSlot(slot)
+        return
+      }
+      before = slot
+    }
+  }
+
+  #releaseSlot(slot: Slot): void {
+    slot.active = false
+    this.#stopWaiting(slot)
+    const dropped = this.#pending.dropAll(slot)
+    slot.requestBody = null
+    slot.resetDecision()
+    if (this.instance.poison === null) {
+      try {
+        this.instance.enter()
+        for (const id of dropped) this.#freeResult(this.instance.call1(this.guest.drop, this.#intOf(id)))
+        this.#freeResult(this.instance.call1(this.guest.forget, slot.r))
+      } catch {
+        // Out of memory even for this: the instance is poisoned, and the next hook finds it so.
+      }
+    }
+    if (this.instance.poison === null) this.slots.release(slot)
+    else slot.request = null
+  }
+
+  #freeResult(cell: Address): void {
+    this.instance.free(this.values.tag(cell) === Tag.EXCEPTION ? this.instance.takeException(cell) : cell)
+  }
+
+  // ---- waiting ----
+
+  /** The hook waits for this promise, whose cell stays the caller's. @throws Poisoned */
+  suspend(slot: Slot, promise: Address): Outcome {
+    slot.ticket = this.watch(promise, (settlement) => this.#resume(slot, settlement))
+    slot.wallTimer = setTimeout(() => this.#onWall(slot), this.options.limits.wall)
+    this.#link(slot)
+    return Outcome.SUSPENDED
+  }
+
+  /** @returns a ticket, by which the watch can be given up */
+  watch(promise: Address, done: (settlement: Settlement) => void): number {
+    this.#lastTicket = this.#lastTicket === 0x7fffffff ? 1 : this.#lastTicket + 1
+    const ticket = this.#lastTicket
+    this.#tickets.set(ticket, done)
+    this.#freeResult(this.instance.call2(this.guest.watch, promise, this.#intOf(ticket)))
+    return ticket
+  }
+
+  forgetTicket(ticket: number): void {
+    this.#tickets.delete(ticket)
+  }
+
+  settled(ticket: number, failed: boolean, value: Address): void {
+    const done = this.#tickets.get(ticket)
+    if (done === undefined) return
+    this.#tickets.delete(ticket)
+    const settlement = failed
+      ? { failed, fault: readFault(fromBytes(this.values.text(value, 'an error', MAX_DESCRIPTION))), cell: 0 }
+      : { failed, fault: NO_FAULT, cell: this.instance.duplicate(value) }
+    this.#settled.push(() => done(settlement))
+  }
+
+  #resume(slot: Slot, settlement: Settlement): void {
+    const { request, phase } = slot
+    this.#stopWaiting(slot)
+    if (request === null || request.closed) return
+    this.current = slot
+    this.instance.enter()
+    let outcome: Outcome
+    try {
+      if (settlement.failed) throw new HookFailure(settlement.fault, false)
+      outcome = conclude(this, slot, settlement.cell)
+    } catch (error) {
+      outcome = this.options.owner.failed(phase, request, error)
+    }
+    this.current = null
+    if (outcome === Outcome.SUSPENDED) return
+    this.#ended(slot)
+    request.hookSettled(outcome)
+  }
+
+  #stopWaiting(slot: Slot): void {
+    if (slot.ticket !== 0) this.#tickets.delete(slot.ticket)
+    slot.ticket = 0
+    if (slot.wallTimer !== null) clearTimeout(slot.wallTimer)
+    slot.wallTimer = null
+  }
+
+  #onWall(slot: Slot): void {
+    const message = `the hook has waited for more than ${this.options.limits.wall} ms`
+    this.#giveUp(slot, new HookFailure({ message, frames: [] }, true))
+  }
+
+  /** Ends a suspended hook from outside. */
+  #giveUp(slot: Slot, error: Error): void {
+    const { request, phase } = slot
+    this.#stopWaiting(slot)
+    if (request === null || request.closed) return
+    const outcome = this.options.owner.failed(phase, request, error)
+    this.#ended(slot)
+    request.hookSettled(outcome)
+  }
+
+  startTimer(ms: number): number {
+    if (this.current !== null) this.slots.keep(this.current)
+    return this.#pending.startTimer(this.current, ms)
+  }
+
+  stopTimer(id: number): void {
+    this.#pending.stop(id)
+  }
+
+  readBody(slot: Slot): number {
+    this.slots.keep(slot)
+    return this.#pending.readBody(slot)
+  }
+
+  #fire(id: number): void {
+    const cell = this.instance.call1(this.guest.fire, this.#intOf(id))
+    if (this.values.tag(cell) === Tag.EXCEPTION) this.reportUnhandled(this.instance.takeException(cell))
+    else this.instance.free(cell)
+    this.drain()
+  }
+
+  #onBody(id: number, slot: Slot, failure: string | null, body: Uint8Array): void {
+    slot.requestBody = body
+    this.#bodies.push([id, failure])
+    // While the guest runs, its own entry settles them.
+    if (this.current === null) this.#enter(slot, () => this.drain())
+  }
+
+  /** Goes into the guest for something that is no hook call: a timer, a body. */
+  #enter(slot: Slot | null, action: () => void): void {
+    if (this.instance.poison !== null) return
+    if (slot !== null && (slot.request === null || slot.request.closed)) return
+    this.current = slot
+    this.instance.enter()
+    try {
+      action()
+      if (this.instance.hasRejections) this.#reportRejections()
+    } catch (error) {
+      if (!(error instanceof Poisoned)) throw error
+    } finally {
+      this.current = null
+    }
+    if (this.instance.poison !== null) this.options.owner.lost(this)
+    else this.deliver()
+  }
+
+  /** Runs promise jobs, and settles bodies that are there, until nothing is left to do at once. @throws Poisoned */
+  drain(): void {
+    const { instance } = this
+    instance.drain((error) => this.reportUnhandled(error))
+    while (this.#bodies.length > 0) {
+      const bodies = this.#bodies
+      this.#bodies = []
+      for (const [id, failure] of bodies) this.#settleBody(id, failure)
+      instance.drain((error) => this.reportUnhandled(error))
+    }
+  }
+
+  #settleBody(id: number, failure: string | null): void {
+    const { instance, values } = this
+    const message = failure === null ? instance.undefinedCell : values.string(toBytes(failure))
+    this.#freeResult(instance.call2(this.guest.settleBody, this.#intOf(id), message))
+    if (failure !== null) instance.free(message)
+  }
+
+  /** Tells the requests whose hooks have settled. Outside the guest only. */
+  deliver(): void {
+    this.#deliveryPlanned = false
+    while (this.#settled.length > 0) {
+      const all = this.#settled
+      this.#settled = []
+      for (const done of all) done()
+    }
+    if (this.instance.poison !== null) this.options.owner.lost(this)
+  }
+
+  /** A hook has settled others: their journeys go on when this one's has come to rest. */
+  #planDelivery(): void {
+    if (this.#deliveryPlanned) return
+    this.#deliveryPlanned = true
+    setImmediate(() => this.deliver())
+  }
+
+  // ---- errors ----
+
+  /** What a guest error says. Frees its cell. @throws Poisoned */
+  faultOf(error: Address): Fault {
+    const { instance, values } = this
+    instance.clock.reset()
+    const described = instance.call1(this.guest.describe, error)
+    instance.free(error)
+    if (values.tag(described) === Tag.EXCEPTION) {
+      instance.free(instance.takeException(described))
+      return { message: 'an error that cannot be described', frames: [] }
+    }
+    const text = values.text(described, 'an error', MAX_DESCRIPTION)
+    instance.free(described)
+    return readFault(fromBytes(text))
+  }
+
+  /** The failure that a guest error, whose cell is freed, stands for. @throws Poisoned */
+  failureOf(error: Address): HookFailure {
+    const { killed, cpuMessage } = this.instance
+    const fault = this.faultOf(error)
+    return killed
+      ? new HookFailure({ message: cpuMessage, frames: fault.frames }, true)
+      : new HookFailure(fault, false)
+  }
+
+  /** Frees the cell. */
+  reportUnhandled(error: Address): void {
+    this.options.owner.unhandled(this.faultOf(error), this.current?.request ?? null)
+  }
+
+  #reportRejections(): void {
+    for (const reason of this.instance.takeRejections()) this.reportUnhandled(reason)
+  }
+
+  // ---- the rest of the door ----
+
+  loadWebGlobals(): void {
+    if (this.#hasWebGlobals) return
+    this.#hasWebGlobals = true
+    addWebGlobals(this.instance, this.guest)
+  }
+
+  #makeSlot(): { r: Address; upstream: Address } {
+    const { instance } = this
+    const made = instance.call(this.guest.makeSlot)
+    if (this.values.tag(made) === Tag.EXCEPTION) {
+      throw instance.doom(this.faultOf(instance.takeException(made)).message)
+    }
+    const slot = { r: instance.property(made, 'r'), upstream: instance.property(made, 'upstream') }
+    instance.free(made)
+    return slot
+  }
+
+  #intOf(value: number): Address {
+    this.values.words[this.#int >>> 2] = value
+    return this.#int
+  }
+
+  /**
+   * Lets go of everything: timers stop, hooks that wait end with this error (null: nobody waits for them any more).
+   * The instance itself goes with its last reference.
+   */
+  end(error: Error | null): void {
+    this.instance.doom('the sandbox has ended')
+    this.#pending.clear()
+    this.#tickets.clear()
+    this.#settled = []
+    for (const slot of [...this.slots.inUse]) {
+      const waits = slot.ticket !== 0
+      if (error !== null && waits) this.#giveUp(slot, error)
+      else this.#stopWaiting(slot)
+    }
+  }
+}
+
+/** The request is over for every script that has run for it. */
+export function releaseRequest(request: HookRequest): void {
+  for (
+    let slot = request.scriptState as Slot | null;
+    slot !== null;
+    slot = request.scriptState as Slot | null
+  ) {
+    ;(slot.owner as Sandbox).release(request)
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * The guest objects that stand for a request (`r`, its variables, header fields and upstream group), made once and
+ * used for one request after the other. The host knows them by their addresses.
+ *
+ *     free --open--> in use --release--> free        nobody in the guest holds any of the objects
+ *                               |
+ *                               +------> dropped     the script kept one: it answers "this request is over" for ever
+ *
+ * Whether the guest still holds an object is read from its reference counts.
+ */
+import type { HookRequest, Phase } from '../phases.ts'
+import { GuestError } from './guest-values.ts'
+import type { Instance } from './instance.ts'
+import type { Address } from './quickjs-module.ts'
+
+export const Decision = { NONE: 0, ANSWER: 1, REDIRECT: 2, DECLINE: 3 } as const
+export type Decision = (typeof Decision)[keyof typeof Decision]
+
+/** What one sandbox knows of one request. */
+export class Slot {
+  /** null: not in use. */
+  request: HookRequest | null = null
+  phase: Phase = 'access'
+  /** Cells of the guest's `r` and `upstream`. */
+  readonly r: Address
+  readonly upstream: Address
+  /** Of every guest object that stands for the request. */
+  readonly addresses: readonly number[]
+  /** The script has put something aside for later phases: the slot stays until the request is over. */
+  kept = false
+  /** A hook runs or is suspended. */
+  active = false
+
+  // what the running hook decided
+  decision: Decision = Decision.NONE
+  status = 0
+  fields: [name: string, value: string][] | null = null
+  body: string | Uint8Array | null = null
+
+  /** Of the suspended hook; 0: none is. */
+  ticket = 0
+  wallTimer: NodeJS.Timeout | null = null
+  /** Ids of timers and body reads that the script waits for. */
+  pending: Set<number> | null = null
+  requestBody: Uint8Array | null = null
+  /** Slot of the same request in another sandbox. */
+  next: Slot | null = null
+  readonly owner: unknown
+
+  constructor(owner: unknown, r: Address, upstream: Address, addresses: readonly number[]) {
+    this.owner = owner
+    this.r = r
+    this.upstream = upstream
+    this.addresses = addresses
+  }
+
+  resetDecision(): void {
+    this.decision = Decision.NONE
+    this.fields = null
+    this.body = null
+  }
+}
+
+/** Requests that may be in one sandbox's hands at the same time. */
+const MAX_SLOTS = 16_384
+/** Free slots that are worth keeping. */
+const MAX_FREE = 256
+
+export class Slots {
+  readonly #instance: Instance
+  readonly #owner: unknown
+  readonly #make: () => { r: Address; upstream: Address }
+  readonly #free: Slot[] = []
+  readonly #inUse = new Set<Slot>()
+  readonly #byAddress = new Map<number, Slot>()
+  #making: readonly number[] = []
+
+  /** @param make has the guest make the objects of one slot; it calls `made` with their addresses meanwhile */
+  constructor(instance: Instance, owner: unknown, make: () => { r: Address; upstream: Address }) {
+    this.#instance = instance
+    this.#owner = owner
+    this.#make = make
+  }
+
+  made(addresses: readonly number[]): void {
+    this.#making = addresses
+  }
+
+  get inUse(): Iterable<Slot> {
+    return this.#inUse
+  }
+
+  open(request: HookRequest): Slot {
+    const slot = this.#free.pop() ?? this.#new()
+    slot.request = request
+    return slot
+  }
+
+  #new(): Slot {
+    if (this.#byAddress.size / 7 >= MAX_SLOTS)
+      throw new GuestError('Error', `more than ${MAX_SLOTS} requests at once`)
+    const { r, upstream } = this.#make()
+    const slot = new Slot(this.#owner, r, upstream, this.#making)
+    for (const address of slot.addresses) this.#byAddress.set(address, slot)
+    return slot
+  }
+
+  /** The script keeps something for the rest of this request. */
+  keep(slot: Slot): void {
+    if (slot.kept) return
+    slot.kept = true
+    this.#inUse.add(slot)
+  }
+
+  /** The slot of a guest object, for the request it stands for now. @throws GuestError when that is over */
+  of(address: number): Slot {
+    const slot = this.#byAddress.get(address)
+    if (slot === undefined || slot.request === null) throw STALE
+    return slot
+  }
+
+  /** True if the guest holds none of the slot's objects but through our own handles. */
+  isUnshared(slot: Slot): boolean {
+    const { values } = this.#instance
+    for (const address of slot.addresses) if (!values.isUnshared(address)) return false
+    return true
+  }
+
+  /** The request is over for this sandbox. The guest must have forgotten what it kept. */
+  release(slot: Slot): void {
+    slot.request = null
+    if (slot.kept) {
+      slot.kept = false
+      slot.next = null
+      this.#inUse.delete(slot)
+    }
+    if (this.#free.length < MAX_FREE && this.isUnshared(slot)) this.#free.push(slot)
+    else this.#drop(slot)
+  }
+
+  #drop(slot: Slot): void {
+    for (const address of slot.addresses) this.#byAddress.delete(address)
+    this.#instance.free(slot.r)
+    this.#instance.free(slot.upstream)
+  }
+}
+
+const STALE = new GuestError(
+  'Error',
+  'this request is over: r and what belongs to it cannot be used any more',
+)
