@@ -1,0 +1,599 @@
+/**
+ * Types of what a hook script sees: the hooks, a request type for each phase, the globals, and the `sluice:*`
+ * modules. Declarations only, global, so that a plain .js file needs one comment per hook:
+ *
+ *     /** @type {Sluice.Balancer} *\/
+ *     export function balancer(r, upstream) {
+ *       return upstream.hash(r.variables.arg_userId, { consistent: true })
+ *     }
+ *
+ * An editor finds this file through a jsconfig.json with `"lib": ["es2023"], "types": []` that includes it: a sandbox
+ * has neither Node's globals nor a browser's.
+ */
+
+declare namespace Sluice {
+  // ---- hooks ----
+
+  /** Runs once per generation and worker, before it takes traffic. A throw refuses the generation. */
+  type Init = (sluice: Info) => void | Promise<void>
+
+  /** After the location is found: may change the request, answer it, or send it elsewhere. */
+  type Rewrite = (r: RewriteRequest) => Decision | Promise<Decision>
+
+  /** Before any upstream work: answers, or returns nothing to allow. */
+  type Access = (r: AccessRequest) => Decision | Promise<Decision>
+
+  /** Instead of proxying: answers; `r.decline()` or nothing leaves it to the location. */
+  type Content = (r: ContentRequest) => Decision | Promise<Decision>
+
+  /** On every try: returns a peer, its `host:port`, or nothing for the configured method. */
+  type Balancer = (r: BalancerRequest, upstream: Upstream) => Choice | Promise<Choice>
+
+  /** The response head is known and not sent. */
+  type HeaderFilter = (r: HeaderFilterRequest) => void | Promise<void>
+
+  /** After the response, off the request's path. */
+  type Log = (r: LogRequest) => void | Promise<void>
+
+  /** Every hook a script may export. */
+  interface Hooks {
+    init?: Init
+    rewrite?: Rewrite
+    access?: Access
+    content?: Content
+    balancer?: Balancer
+    headerFilter?: HeaderFilter
+    log?: Log
+  }
+
+  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that ends without `return` has decided nothing
+  type Decision = Answer | void | undefined | null
+  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that ends without `return` leaves the choice to the configuration
+  type Choice = Peer | string | void | undefined | null
+
+  /** An answer that a hook returns. */
+  interface Answer {
+    status: number
+    /** The values of a repeated field are a list. */
+    headers?:
+      | Readonly<Record<string, string | readonly string[]>>
+      | Iterable<readonly [name: string, value: string]>
+    /** Without a body, a status of 300 or more gets its error page. */
+    body?: string | Uint8Array
+  }
+
+  // ---- requests, by phase ----
+
+  /** What every phase may read. */
+  interface Request {
+    readonly method: string
+    /** The path: decoded and normalized, without the query. */
+    readonly uri: string
+    /** The query as sent, without `?`. */
+    readonly rawArgs: string
+    /** The query decoded; the values of a repeated name are a list. */
+    readonly args: Readonly<Record<string, string | string[] | undefined>>
+    /** `'1.1'` */
+    readonly httpVersion: string
+    readonly remoteAddress: string
+    /** The status of the response; 0 before there is one. */
+    readonly status: number
+    /** This script's own values for this request; kept over phases and internal redirects. */
+    // biome-ignore lint/suspicious/noExplicitAny: what a script keeps there is its own business
+    ctx: Record<PropertyKey, any>
+    /** nginx's variables by name, without the dollar. Those of `set` and some of nginx's own can be written. */
+    readonly variables: Record<string, string | undefined>
+    readonly headersIn: ReadonlyFields
+    readonly headersOut: ReadonlyFields
+    /** A line on the error log, at level info. */
+    log(...values: unknown[]): void
+    warn(...values: unknown[]): void
+    error(...values: unknown[]): void
+  }
+
+  /** What the phases before the upstream may also do: answer, redirect, read the body. */
+  interface EarlyRequest extends Request {
+    /** Fields set here go out with what the upstream answers. An answer of the hook's own brings its own. */
+    readonly headersOut: Fields
+    /** Answers with a body, or, for 301, 302, 303, 307 and 308, with the URL to go to. Nothing else: the error page. */
+    return(status: number, bodyOrUrl?: string | Uint8Array): void
+    /** Searches the locations again with this URI, or enters `'@named'`. */
+    internalRedirect(uri: string): void
+    /** Leaves the request to what the configuration says. */
+    decline(): void
+    readText(): Promise<string>
+    // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse
+    readJSON(): Promise<any>
+    /** The fields of a form as `application/x-www-form-urlencoded`. */
+    readForm(): Promise<Record<string, string | string[]>>
+    readBytes(): Promise<Uint8Array>
+  }
+
+  interface RewriteRequest extends EarlyRequest {
+    /** Fields changed here are what the upstream and later phases see. */
+    readonly headersIn: Fields
+    /** Changing it is a `rewrite … break`: this location goes on with the new path. */
+    uri: string
+    rawArgs: string
+  }
+
+  interface AccessRequest extends EarlyRequest {
+    /** Fields changed here are what the upstream and later phases see. */
+    readonly headersIn: Fields
+  }
+
+  interface ContentRequest extends EarlyRequest {}
+
+  interface BalancerRequest extends Request {
+    /** Fields changed here are what this try's peer sees. */
+    readonly headersIn: Fields
+  }
+
+  interface HeaderFilterRequest extends Request {
+    status: number
+    readonly headersOut: Fields
+  }
+
+  interface LogRequest extends Request {}
+
+  /** A request whose response can be given fields. */
+  type Responding = Request & { readonly headersOut: Fields }
+
+  /** Header fields; names are case-insensitive, and `fields['x-key']` reads as `fields.get('x-key')`. */
+  type ReadonlyFields = FieldReader & { readonly [name: string]: string | undefined }
+
+  /** Header fields that can be changed, also by `fields['x-key'] = 'value'`; undefined deletes. */
+  type Fields = FieldReader & FieldWriter & { [name: string]: string | undefined }
+
+  interface FieldReader extends Iterable<[name: string, value: string]> {
+    /** All values of that name, joined by `', '` (cookies by `'; '`). */
+    get(name: string): string | undefined
+    getAll(name: string): string[]
+    has(name: string): boolean
+    entries(): IterableIterator<[name: string, value: string]>
+    keys(): IterableIterator<string>
+    values(): IterableIterator<string>
+    forEach(visit: (value: string, name: string) => void): void
+  }
+
+  interface FieldWriter {
+    /** Throws a RangeError for control characters and for fields that frame the message, as Content-Length. */
+    set(name: string, value: string): void
+    append(name: string, value: string): void
+    delete(name: string): void
+  }
+
+  // ---- balancing ----
+
+  /** The upstream group of this request. Methods skip peers that failed, as nginx's do. */
+  interface Upstream {
+    readonly name: string
+    readonly peers: readonly Peer[]
+    /** Peers tried before by this request; 0 on the first try. */
+    readonly tries: number
+    /** Why the last try failed (`'error'`, `'timeout'`, `'http_502'`, …). */
+    readonly lastFailure: string | null
+    /** nginx's `hash KEY [consistent]`; an empty key is balanced round robin. */
+    hash(key: string | undefined, options?: { consistent?: boolean }): Peer | null
+    roundRobin(): Peer | null
+    leastConn(): Peer | null
+    random(): Peer | null
+    ipHash(): Peer | null
+    /** Of this and later tries, in milliseconds. */
+    setTimeouts(timeouts: { connect?: number; send?: number; read?: number }): void
+    /** Allows so many further tries after this one. */
+    setMoreTries(count: number): void
+  }
+
+  /** One server of an upstream group. */
+  interface Peer {
+    /** As configured: `'app1.internal:8080'`. */
+    readonly name: string
+    /** As resolved: `'10.0.0.1:8080'` or `'unix:/path'`. */
+    readonly address: string
+    readonly weight: number
+    /** Requests in flight. */
+    readonly connections: number
+    /** Failures within `fail_timeout`. */
+    readonly fails: number
+    readonly down: boolean
+    readonly backup: boolean
+  }
+
+  // ---- globals ----
+
+  /** The script's surroundings, as the global `sluice`. */
+  interface Info {
+    /** The `name=value` pairs of the `script` directive. */
+    readonly params: Readonly<Record<string, string | undefined>>
+    readonly worker: number
+    readonly version: string
+    readonly generation: number
+    /** The phase whose hook runs now. */
+    readonly phase: string
+  }
+}
+
+declare const sluice: Sluice.Info
+
+/** Lines go to the error log. */
+interface Console {
+  log(...values: unknown[]): void
+  info(...values: unknown[]): void
+  warn(...values: unknown[]): void
+  error(...values: unknown[]): void
+  debug(...values: unknown[]): void
+}
+declare var console: Console
+
+// biome-ignore lint/suspicious/noExplicitAny: the values are the callback's own arguments
+declare function setTimeout(callback: (...values: any[]) => void, ms?: number, ...values: any[]): number
+declare function clearTimeout(id: number | undefined): void
+declare function queueMicrotask(callback: () => void): void
+declare function structuredClone<T>(value: T): T
+/** Base64 to a text of one character per byte. */
+declare function atob(base64: string): string
+declare function btoa(bytes: string): string
+
+interface URL {
+  href: string
+  readonly origin: string
+  protocol: string
+  username: string
+  password: string
+  host: string
+  hostname: string
+  port: string
+  pathname: string
+  search: string
+  readonly searchParams: URLSearchParams
+  hash: string
+  toString(): string
+  toJSON(): string
+}
+declare var URL: {
+  prototype: URL
+  new (url: string | URL, base?: string | URL): URL
+  canParse(url: string | URL, base?: string | URL): boolean
+}
+
+interface URLSearchParams extends Iterable<[name: string, value: string]> {
+  readonly size: number
+  append(name: string, value: string): void
+  delete(name: string, value?: string): void
+  entries(): IterableIterator<[name: string, value: string]>
+  forEach(visit: (value: string, name: string, query: URLSearchParams) => void): void
+  get(name: string): string | null
+  getAll(name: string): string[]
+  has(name: string, value?: string): boolean
+  keys(): IterableIterator<string>
+  set(name: string, value: string): void
+  sort(): void
+  toString(): string
+  values(): IterableIterator<string>
+}
+declare var URLSearchParams: {
+  prototype: URLSearchParams
+  new (init?: string | Record<string, string> | Iterable<[string, string]>): URLSearchParams
+}
+
+interface TextEncoder {
+  readonly encoding: string
+  encode(text?: string): Uint8Array
+}
+declare var TextEncoder: { prototype: TextEncoder; new (): TextEncoder }
+
+interface TextDecoder {
+  readonly encoding: string
+  readonly fatal: boolean
+  readonly ignoreBOM: boolean
+  decode(bytes?: Uint8Array | ArrayBuffer): string
+}
+declare var TextDecoder: {
+  prototype: TextDecoder
+  new (encoding?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder
+}
+
+/** Ready hooks; see policy.md. */
+declare module 'sluice:policy' {
+  /** A text that may hold nginx variables, or a function of the request. */
+  export type Text<R = Sluice.Request> = string | ((r: R) => string | undefined | null)
+
+  /** `hash KEY [consistent]` as nginx computes it. An empty key is balanced round robin. */
+  export function hash(
+    key: Text<Sluice.BalancerRequest>,
+    options?: {
+      /** The ketama ring instead of a modulus: few keys move when a server is added or lost. */
+      consistent?: boolean
+    },
+  ): Sluice.Balancer
+
+  export interface HeaderEdits<R> {
+    /** Removed first. */
+    remove?: readonly string[]
+    /** Replaced; a value that comes out empty removes the field. */
+    set?: Readonly<Record<string, Text<R>>>
+    /** Added; a value that comes out empty adds nothing. */
+    append?: Readonly<Record<string, Text<R>>>
+  }
+
+  /** Edits the fields of the response. */
+  export function headers(options: HeaderEdits<Sluice.HeaderFilterRequest>): Sluice.HeaderFilter
+
+  /** Edits the fields of the request that the upstream will see. */
+  export function requestHeaders(
+    options: HeaderEdits<Sluice.RewriteRequest | Sluice.AccessRequest>,
+  ): (r: Sluice.RewriteRequest | Sluice.AccessRequest) => undefined
+
+  /** A text, several texts, a RegExp, or a function, which may be async. */
+  export type Test =
+    | string
+    | readonly string[]
+    | ReadonlySet<string>
+    | RegExp
+    | ((value: string, r: Sluice.AccessRequest) => unknown)
+
+  export interface Refusal {
+    /** 403, or 302 with `redirect`. */
+    status?: number
+    /** Without one, and without headers, the status gets its error page. */
+    body?: Text
+    headers?: Readonly<Record<string, string>>
+    /** Sends the client there instead. */
+    redirect?: Text
+  }
+
+  /** Lets a request through only if the value passes the test. Listed values are compared in constant time. */
+  export function allowIf(value: Text<Sluice.AccessRequest>, test: Test, options?: Refusal): Sluice.Access
+
+  /** Turns a request away if the value passes the test. */
+  export function denyIf(value: Text<Sluice.AccessRequest>, test: Test, options?: Refusal): Sluice.Access
+
+  export interface CanaryOptions {
+    /** Of the keys, 0 to 100; fractions count. Growing it never moves a key back. */
+    percent: number | string
+    /** Where the chosen go: `'@location'` or `'/path'`. Either this … */
+    to?: string
+    /** … or variables to set, for instance the group that `proxy_pass http://$pool` names. */
+    set?: Readonly<Record<string, Text<Sluice.RewriteRequest>>>
+    /** A request header whose value `always` or `never` decides. */
+    header?: string
+    /** A cookie whose value `always` or `never` decides. */
+    cookie?: string
+    /** Makes canaries with the same keys independent of one another. */
+    salt?: string
+  }
+
+  /** Sends a part of the keys another way. Requests with an empty key stay. */
+  export function canary(
+    key: Text<Sluice.RewriteRequest>,
+    options: CanaryOptions,
+  ): (r: Sluice.RewriteRequest | Sluice.AccessRequest) => undefined
+
+  export interface AbTestOptions {
+    /** Names and weights: `{ a: 90, b: 10 }`. */
+    variants: Readonly<Record<string, number>>
+    /** The variable that gets the variant's name. */
+    set?: string
+    /** The request header that tells the upstream the variant's name. */
+    header?: string
+    /** The cookie that keeps the choice; needs the `headerFilter` beside the hook. */
+    cookie?: string
+    /** Seconds the cookie lasts; 30 days. */
+    maxAge?: number
+    /** Makes tests with the same keys independent of one another; the name in `set` by default. */
+    salt?: string
+  }
+
+  /** A rewrite hook with the hook that keeps its choice: `export const { rewrite, headerFilter } = abTest(…)`. */
+  export interface AbTest {
+    (r: Sluice.RewriteRequest | Sluice.AccessRequest): undefined
+    readonly rewrite: (r: Sluice.RewriteRequest | Sluice.AccessRequest) => undefined
+    readonly headerFilter: (r: Sluice.HeaderFilterRequest) => undefined
+  }
+
+  /** Divides the keys among variants. Requests with an empty key get one at random. */
+  export function abTest(key: Text<Sluice.RewriteRequest>, options: AbTestOptions): AbTest
+
+  export interface MaintenanceOptions {
+    /** A flag, a text that is on unless it comes out as `''` or `'0'`, or a function. On without it. */
+    when?: boolean | Text
+    /** Requests that pass all the same. */
+    unless?: boolean | Text
+    /** Begin and end, as `'2030-01-31T06:00:00Z'`. */
+    from?: string | number | Date
+    until?: string | number | Date
+    /** 503 */
+    status?: number
+    /** Seconds for Retry-After; the time left until `until` by default. */
+    retryAfter?: number
+    body?: Text
+    /** `text/plain; charset=utf-8` */
+    contentType?: string
+  }
+
+  /** Answers 503 while the work lasts. */
+  export function maintenance(
+    options?: MaintenanceOptions,
+  ): (r: Sluice.RewriteRequest | Sluice.AccessRequest | Sluice.ContentRequest) => Sluice.Answer | undefined
+}
+
+/** Checksums, nginx's ring, digests; see hash.md. Texts are hashed as UTF-8. */
+declare module 'sluice:hash' {
+  export type Encoding = 'hex' | 'base64' | 'base64url' | 'bytes'
+  export type Encoded<E extends Encoding> = E extends 'bytes' ? Uint8Array : string
+
+  /** CRC-32 as zlib and nginx's `hash` compute it: 0 to 2^32-1. */
+  export function crc32(data: string | Uint8Array): number
+  /** MurmurHash3, x86, 32 bits. */
+  export function murmur3(data: string | Uint8Array, seed?: number): number
+  /** FNV-1a, 32 bits. */
+  export function fnv1a(data: string | Uint8Array): number
+
+  export function md5<E extends Encoding = 'hex'>(data: string | Uint8Array, encoding?: E): Encoded<E>
+  export function sha1<E extends Encoding = 'hex'>(data: string | Uint8Array, encoding?: E): Encoded<E>
+  export function sha256<E extends Encoding = 'hex'>(data: string | Uint8Array, encoding?: E): Encoded<E>
+  export function sha512<E extends Encoding = 'hex'>(data: string | Uint8Array, encoding?: E): Encoded<E>
+  /** RFC 2104. */
+  export function hmac<E extends Encoding = 'hex'>(
+    algorithm: 'md5' | 'sha1' | 'sha256' | 'sha512',
+    key: string | Uint8Array,
+    data: string | Uint8Array,
+    encoding?: E,
+  ): Encoded<E>
+  /** Compares without telling by its time where the texts differ. */
+  export function timingSafeEqual(a: string, b: string): boolean
+
+  /** The 160 points per weight of one server on nginx's ring, in the order they are computed. */
+  export function ketamaPoints(name: string, weight?: number): Uint32Array
+
+  export interface Ketama {
+    /** Points on the ring. */
+    readonly size: number
+    /** The server for a key: the one that nginx's `hash KEY consistent` tries first. */
+    get(key: string): string
+  }
+
+  /** A ring as nginx's `hash … consistent` builds it of servers in the order of the configuration. */
+  export function ketama(servers: readonly (string | { name: string; weight?: number })[]): Ketama
+}
+
+/** Values of header fields; see headers.md. Parsing never throws, formatting does. */
+declare module 'sluice:headers' {
+  export interface Parameterized {
+    value: string
+    /** Names in lower case. */
+    parameters: Record<string, string>
+  }
+
+  export interface Preference {
+    /** In lower case. */
+    value: string
+    /** 0 to 1; 0 means not acceptable. */
+    q: number
+    /** Parameters but for `q`. */
+    parameters: Record<string, string>
+  }
+
+  /** The members of a comma-separated list. */
+  export function parseList(value: string | undefined): string[]
+  /** `text/html; charset="utf-8"` as value and parameters. */
+  export function parseParameters(value: string | undefined): Parameterized
+  export function formatParameters(
+    value: string,
+    parameters?: Readonly<Record<string, string | number>>,
+  ): string
+  /** A token as it is, everything else as a quoted string. */
+  export function quote(text: string): string
+
+  /** An Accept-like list, best first. */
+  export function parseQuality(value: string | undefined): Preference[]
+  /** The offer that an Accept, Accept-Language or Accept-Encoding value likes best. */
+  export function negotiate<T extends string>(value: string | undefined, offers: readonly T[]): T | null
+
+  /** Seconds as numbers, bare directives as true, others as texts. */
+  export function parseCacheControl(value: string | undefined): Record<string, string | number | true>
+  export function formatCacheControl(
+    directives: Readonly<Record<string, string | number | boolean | undefined>>,
+  ): string
+
+  /** The elements of Forwarded, with `for`, `by`, `host` and `proto`; the client's first. */
+  export function parseForwarded(value: string | undefined): Record<string, string>[]
+  export function formatForwarded(...elements: Readonly<Record<string, string>>[]): string
+
+  /** Adds names to the response's Vary, each once; in headerFilter. */
+  export function vary(r: Sluice.Responding, ...names: string[]): void
+
+  /** User and password of `Authorization: Basic …`. */
+  export function parseBasic(value: string | undefined): { user: string; password: string } | null
+  /** The token of `Authorization: Bearer …`. */
+  export function parseBearer(value: string | undefined): string | null
+}
+
+/** URLs, queries and paths; see url.md. */
+declare module 'sluice:url' {
+  export interface Parts {
+    /** In lower case, without `:`. */
+    scheme?: string
+    /** `user` or `user:password`. */
+    user?: string
+    /** In lower case; IPv6 in brackets. */
+    host?: string
+    port?: string
+    path: string
+    query?: string
+    fragment?: string
+  }
+
+  /** The parts of a URL or path, as they are; null when it is none. */
+  export function parse(url: string): Parts | null
+  export function format(parts: Partial<Parts>): string
+
+  /** The first value of a parameter, decoded. */
+  export function getQuery(query: string | undefined, name: string): string | undefined
+  /** All parameters, decoded. */
+  export function parseQuery(query: string | undefined): [name: string, value: string][]
+  /** The query with the parameter set where it first stood, or at the end. */
+  export function setQuery(query: string | undefined, name: string, value: string | number): string
+  export function appendQuery(query: string | undefined, name: string, value: string | number): string
+  export function deleteQuery(query: string | undefined, ...names: string[]): string
+  /** The query with these parameters only. */
+  export function keepQuery(query: string | undefined, ...names: string[]): string
+  /** The parameters in order of their names. */
+  export function sortQuery(query: string | undefined): string
+
+  /** The segments of a path that are not empty. */
+  export function segments(path: string): string[]
+  /** Joins with one slash; `..` never leads above `base`. */
+  export function join(base: string, ...parts: string[]): string
+
+  export type Match = (path: string) => Record<string, string> | null
+  /** Compiles `/users/:id` or `/files/*rest`. */
+  export function pattern(text: string): Match
+  /** The parameters of a path, or null if the pattern does not fit. */
+  export function match(text: string, path: string): Record<string, string> | null
+
+  /** True for a path on this site, and nothing that a browser takes for another host. */
+  export function isLocal(url: string): boolean
+}
+
+/** Cookies of requests and responses; see cookie.md. */
+declare module 'sluice:cookie' {
+  export interface ReadOptions {
+    /** The value as sent instead of percent-decoded. */
+    raw?: boolean
+  }
+
+  export interface SetOptions {
+    /** `'/'`; null leaves the attribute out. */
+    path?: string | null
+    domain?: string
+    /** In seconds; 0 or less deletes the cookie. */
+    maxAge?: number
+    expires?: Date
+    secure?: boolean
+    httpOnly?: boolean
+    sameSite?: 'Strict' | 'Lax' | 'None' | 'strict' | 'lax' | 'none'
+    priority?: 'Low' | 'Medium' | 'High' | 'low' | 'medium' | 'high'
+    partitioned?: boolean
+    /** The value is written as it is, and must be one that may stand in a cookie. */
+    raw?: boolean
+  }
+
+  /** All cookies of a Cookie value. */
+  export function parse(header: string | undefined, options?: ReadOptions): Record<string, string>
+  /** One cookie of the request. */
+  export function get(r: Sluice.Request, name: string, options?: ReadOptions): string | undefined
+  /** A Set-Cookie value. */
+  export function serialize(name: string, value: string, options?: SetOptions): string
+  /** Adds a Set-Cookie field; in headerFilter. */
+  export function set(r: Sluice.Responding, name: string, value: string, options?: SetOptions): void
+  /** Tells the client to forget a cookie set with the same path and domain. */
+  function remove(
+    r: Sluice.Responding,
+    name: string,
+    options?: Pick<SetOptions, 'path' | 'domain' | 'secure' | 'partitioned'>,
+  ): void
+
+  export { remove as delete }
+}

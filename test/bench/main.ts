@@ -1,0 +1,68 @@
+// `npm run bench`: Sluice beside its peers on this machine, in one run.
+//
+//   npm run bench                      every case
+//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle
+//   npm run bench -- --quick           short rounds, small bodies, few connections: does it work at all
+//
+// Numbers go to standard output as markdown, progress to standard error.
+
+import { bulkCase } from './case-bulk.ts'
+import { plainCase, scriptedCase } from './case-http.ts'
+import { idleCase } from './case-idle.ts'
+import { machineText } from './tools.ts'
+
+interface Case {
+  readonly name: string
+  readonly title: string
+  run(quick: boolean): Promise<string>
+}
+
+const QUICK = { rounds: 1, seconds: 1, warmUp: 1 }
+const FULL = { rounds: 7, seconds: 4, warmUp: 4 }
+
+const CASES: readonly Case[] = [
+  {
+    name: 'plain',
+    title:
+      'Plain proxying: `hash $arg_userId consistent`, four `proxy_set_header`; 64 connections, 43-byte response',
+    run: (quick) => plainCase(quick ? QUICK : FULL),
+  },
+  {
+    name: 'scripted',
+    title:
+      'Scripted: access (read a header, set one), balancer (consistent hash), headerFilter (set one, remove one)',
+    run: (quick) => scriptedCase(quick ? QUICK : FULL),
+  },
+  {
+    name: 'bulk',
+    title: 'Large bodies: CPU time and peak memory of the proxy',
+    run: (quick) =>
+      quick ? bulkCase({ rounds: 1, mebibytes: 64 }) : bulkCase({ rounds: 3, mebibytes: 1024 }),
+  },
+  {
+    name: 'idle',
+    title: 'Idle connections: growth of resident memory',
+    run: (quick) => idleCase(quick ? 500 : 10_000),
+  },
+]
+
+const args = process.argv.slice(2)
+const quick = args.includes('--quick')
+const names = args.filter((arg) => arg !== '--quick')
+const unknown = names.find((name) => !CASES.some((one) => one.name === name))
+
+if (unknown !== undefined) {
+  process.stderr.write(
+    `no case "${unknown}"; there are ${CASES.map((one) => one.name).join(', ')}, and --quick\n`,
+  )
+  process.exit(1)
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+
+const chosen = CASES.filter(({ name }) => names.length === 0 || names.includes(name))
+const texts: string[] = []
+for (const one of chosen) {
+  process.stderr.write(`bench: ${one.name} …\n`)
+  texts.push(`### ${one.title}\n\n${await one.run(quick)}\n`)
+}
+process.stdout.write(`${machineText()}\n\n${texts.join('\n')}`)

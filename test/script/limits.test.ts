@@ -1,0 +1,131 @@
+// Whatever a script does, the process goes on, the request gets its failure, and the next request is served.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Outcome } from '../../runtime/phases.ts'
+import { releaseRequest } from '../../runtime/script/engine.ts'
+import { ATTACKS } from './attacks.ts'
+import { FakeHost, FakeRequest, load, refusal } from './fake-request.ts'
+
+/** ms; generous for a busy machine. The stall itself is CPU time. */
+const STALL = 150
+
+for (const { name, body } of ATTACKS) {
+  test(`attack: ${name}`, async () => {
+    const script = await load(`
+      export function access(r) { ${body} }
+      export function log(r) { r.log('alive') }`)
+    const attacked = new FakeRequest()
+    const started = process.cpuUsage()
+    const outcome = await attacked.run(script, 'access')
+    const { user, system } = process.cpuUsage(started)
+    assert.is(outcome, Outcome.FAILED, 'the attack failed')
+    assert.ok((user + system) / 1000 < STALL, `it stalled for ${(user + system) / 1000} ms`)
+    releaseRequest(attacked)
+    const next = new FakeRequest()
+    assert.is(await next.run(script, 'log'), Outcome.PASS, next.logged.join())
+    assert.is(next.logged[0], 'info hooks.js: alive')
+    script.dispose()
+  })
+}
+
+test('the same attacks one after the other in one script', async () => {
+  const hooks = ATTACKS.map(({ body }, i) => `if (r.rawArgs === '${i}') { ${body} }`).join('\n')
+  const host = new FakeHost()
+  const script = await load(`export function access(r) { ${hooks} }\nexport function log(r) {}`, { host })
+  for (let i = 0; i < ATTACKS.length; i++) {
+    const request = new FakeRequest({ args: String(i) })
+    await request.run(script, 'access')
+    releaseRequest(request)
+  }
+  assert.is(script.stats.hooks.access?.errors, ATTACKS.length)
+  // After so many losses, the next sandbox takes its time.
+  await new Promise((done) => setTimeout(done, 1050))
+  assert.is(new FakeRequest().start(script, 'log'), Outcome.PASS)
+  script.dispose()
+})
+
+test('20 ms of honest work is within 50', async () => {
+  const script = await load(`
+    export function access(r) {
+      const rows = Array.from({ length: 2000 }, (_, i) => ({ id: i, name: 'user' + i }))
+      const text = JSON.stringify(rows)
+      const back = JSON.parse(text)
+      back.sort((a, b) => a.name < b.name ? -1 : 1)
+      const found = text.match(/"id":(\\d+)/g).length
+      r.log(back.length, found)
+    }`)
+  for (let i = 0; i < 20; i++) {
+    const request = new FakeRequest()
+    assert.is(request.start(script, 'access'), Outcome.PASS, request.logged.join())
+    assert.is(request.logged[0], 'info hooks.js: 2000 2000')
+  }
+  assert.is(script.stats.hooks.access?.overruns, 0)
+})
+
+test('the time that a call takes does not count for the next one', async () => {
+  const script = await load('export function access(r) { for (let t = Date.now(); Date.now() - t < 12;); }')
+  for (let i = 0; i < 12; i++) assert.is(new FakeRequest().start(script, 'access'), Outcome.PASS)
+})
+
+test('the limits are those that are configured', async () => {
+  const spin = 'export function access(r) { for (let t = Date.now(); Date.now() - t < 30;); }'
+  assert.is(new FakeRequest().start(await load(spin, { limits: { cpu: 10 } }), 'access'), Outcome.FAILED)
+  assert.is(new FakeRequest().start(await load(spin, { limits: { cpu: 200 } }), 'access'), Outcome.PASS)
+  const fill =
+    'export function access(r) { const a = []; for (let i = 0; i < 20; i++) a.push(new ArrayBuffer(1e6)) }'
+  assert.is(new FakeRequest().start(await load(fill, { limits: { memory: 16e6 } }), 'access'), Outcome.FAILED)
+  assert.is(new FakeRequest().start(await load(fill, { limits: { memory: 64e6 } }), 'access'), Outcome.PASS)
+  const dive = 'export function access(r) { (function f(n) { if (n > 0) f(n - 1) })(150) }'
+  assert.is(new FakeRequest().start(await load(dive, { limits: { stack: 8192 } }), 'access'), Outcome.FAILED)
+  assert.is(new FakeRequest().start(await load(dive, { limits: { stack: 65536 } }), 'access'), Outcome.PASS)
+})
+
+test('memory that a request took comes back', async () => {
+  const script = await load("export function access(r) { r.ctx.data = 'x'.repeat(2e6) + r.uri }")
+  for (let i = 0; i < 200; i++) {
+    const request = new FakeRequest({ uri: `/${i}` })
+    assert.is(request.start(script, 'access'), Outcome.PASS)
+    releaseRequest(request)
+  }
+  assert.ok(script.memoryUsed < 24e6, `${script.memoryUsed}`)
+})
+
+test('hundreds of thousands of calls leak nothing', async () => {
+  const script = await load(`
+    export async function access(r) {
+      if (r.headersIn.get('x-a') === undefined) r.headersIn.set('x-a', r.variables.v)
+      await null
+    }`)
+  const run = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      const request = new FakeRequest({ variables: { v: `value ${i}` } })
+      if (request.start(script, 'access') !== Outcome.PASS) throw new Error(request.logged.join())
+    }
+  }
+  run(20_000)
+  const before = script.memoryUsed
+  run(180_000)
+  assert.is(script.memoryUsed, before)
+})
+
+test('scripts that overrun while they load are refused', async () => {
+  assert.match(await refusal('while (1);'), 'more than 1000 ms of CPU time')
+  assert.match(await refusal('const a = []; for (;;) a.push(new ArrayBuffer(1e6))'), 'out of memory')
+  assert.match(
+    await refusal('await new Promise(() => {})\nexport function log() {}'),
+    'the top level awaits something',
+  )
+  assert.match(
+    await refusal('export async function init() { await new Promise(() => {}) }', { limits: { wall: 20 } }),
+    'init has waited for more than 20 ms',
+  )
+  assert.match(await refusal(`export const f = ${'('.repeat(1e5)}`), /stack/)
+})
+
+test('a sandbox too small to start is refused, not fatal', async () => {
+  const script = await load('export function log(r) {}', { limits: { memory: 1 } })
+  assert.is(new FakeRequest().start(script, 'log'), Outcome.PASS)
+  assert.ok(script.memoryUsed <= 8 * 1024 * 1024)
+})
+
+test.run()
