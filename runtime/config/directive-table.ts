@@ -3,6 +3,7 @@ import type { Directive } from './directive.ts'
 import { ACCESS_DIRECTIVES } from './directives-access.ts'
 import { CORE_DIRECTIVES } from './directives-core.ts'
 import { FILE_DIRECTIVES } from './directives-files.ts'
+import { FILTER_DIRECTIVES } from './directives-filters.ts'
 import { HEADER_DIRECTIVES } from './directives-headers.ts'
 import { INERT_DIRECTIVES } from './directives-inert.ts'
 import { LOG_DIRECTIVES } from './directives-log.ts'
@@ -24,6 +25,7 @@ for (const row of [
   ...REWRITE_DIRECTIVES,
   ...ACCESS_DIRECTIVES,
   ...HEADER_DIRECTIVES,
+  ...FILTER_DIRECTIVES,
   ...LOG_DIRECTIVES,
   ...MAP_DIRECTIVES,
   ...PROXY_DIRECTIVES,

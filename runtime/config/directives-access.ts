@@ -1,5 +1,5 @@
 /** Rows that decide who may come in, and who a client is (access and realip modules). */
-import { append, choice, type Directive, flag, HTTP_LOCATION } from './directive.ts'
+import { append, choice, type Directive, flag, HTTP_LOCATION, invalidValue } from './directive.ts'
 import { isFieldName } from './directives-headers.ts'
 import type { Word } from './lexer.ts'
 import type { Cidr } from './model.ts'
@@ -15,6 +15,8 @@ export const ACCESS_DIRECTIVES: readonly Directive[] = [
   { name: 'set_real_ip_from', in: HTTP_LOCATION, args: '1', parse: parseRealIpFrom },
   { name: 'real_ip_header', in: HTTP_LOCATION, args: '1', once: true, parse: parseRealIpHeader },
   flag('real_ip_recursive', HTTP_LOCATION, 'realIpRecursive'),
+  { name: 'auth_request', in: HTTP_LOCATION, args: '1', once: true, parse: parseAuthRequest },
+  { name: 'auth_request_set', in: HTTP_LOCATION, args: '2', parse: parseAuthRequestSet },
 ]
 
 function ruleOf(allow: boolean): (call: Call) => void {
@@ -54,4 +56,17 @@ function parseRealIpHeader(call: Call): void {
   const [word] = call.args as [Word]
   if (isFieldName(word.text)) call.scope.settings.realIpHeader = word.text
   else call.run.error(word.where, `"${word.text}" is no header field name; write one, or "proxy_protocol"`)
+}
+
+function parseAuthRequest(call: Call): void {
+  const [word] = call.args as [Word]
+  if (word.text !== 'off' && !word.text.startsWith('/')) invalidValue(call, word, 'a URI that begins with "/", or "off"')
+  else call.scope.settings.authRequest = word.text === 'off' ? '' : word.text
+}
+
+function parseAuthRequestSet(call: Call): void {
+  const [name, text] = call.args as [Word, Word]
+  const variable = call.run.defineVariable(name)
+  const value = call.run.template(text)
+  if (variable !== null) append(call.scope.settings, 'authRequestSets', { where: call.where, variable, value })
 }

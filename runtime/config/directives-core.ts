@@ -1,4 +1,4 @@
-/** Rows of nginx's core http module that set one value, and of the modules that work on a response's body. */
+/** Rows of nginx's core http module that set one value. */
 import { isIP } from 'node:net'
 import {
   buffers,
@@ -13,14 +13,12 @@ import {
   invalidValue,
   offset,
   readChoice,
-  readCount,
   readSeconds,
   readTime,
   size,
   time,
 } from './directive.ts'
 import type { Word } from './lexer.ts'
-import { GZIP_PROXIED_CASES } from './model.ts'
 import type { Call } from './scope.ts'
 import { hasVariables } from './template.ts'
 import { parseSize } from './values.ts'
@@ -69,19 +67,10 @@ export const CORE_DIRECTIVES: readonly Directive[] = [
   flag('log_not_found', HTTP_LOCATION, 'logNotFound'),
   flag('log_subrequest', HTTP_LOCATION, 'logSubrequest'),
   flag('msie_padding', HTTP_LOCATION, 'msiePadding'),
+  size('subrequest_output_buffer_size', HTTP_LOCATION, 'subrequestOutputBufferSize'),
 
   { name: 'resolver', in: HTTP_LOCATION, args: '1+', once: true, parse: parseResolver },
   time('resolver_timeout', HTTP_LOCATION, 'resolverTimeout'),
-
-  // bodies of responses
-  flag('ssi', HTTP_IF, 'ssi'),
-  flag('gzip', HTTP_IF, 'gzip'),
-  { name: 'gzip_types', in: HTTP_LOCATION, args: '1+', parse: parseGzipTypes },
-  size('gzip_min_length', HTTP_LOCATION, 'gzipMinLength'),
-  { name: 'gzip_comp_level', in: HTTP_LOCATION, args: '1', once: true, parse: parseGzipLevel },
-  choice('gzip_http_version', HTTP_LOCATION, 'gzipHttpVersion', ['1.0', '1.1']),
-  { name: 'gzip_proxied', in: HTTP_LOCATION, args: '1+', parse: parseGzipProxied },
-  flag('gzip_vary', HTTP_LOCATION, 'gzipVary'),
 ]
 
 function parseResolver(call: Call): void {
@@ -138,30 +127,4 @@ export function rateOf(key: 'limitRate' | 'limitRateAfter' | 'proxyLimitRate'): 
     }
     call.scope.settings[key] = rate
   }
-}
-
-function parseGzipTypes(call: Call): void {
-  const types = call.args.map((word) => word.text.toLowerCase())
-  const { settings } = call.scope
-  settings.gzipTypes = [...new Set([...(settings.gzipTypes ?? ['text/html']), ...types])]
-}
-
-function parseGzipLevel(call: Call): void {
-  const [word] = call.args
-  const level = readCount(call, word!)
-  if (level === null) return
-  if (level < 1 || level > 9) {
-    invalidValue(call, word!, 'a number from 1 to 9')
-    return
-  }
-  call.scope.settings.gzipCompLevel = level
-}
-
-function parseGzipProxied(call: Call): void {
-  const chosen = call.args.map((word) => readChoice(call, word, ['off', ...GZIP_PROXIED_CASES]))
-  const { settings } = call.scope
-  const cases = chosen.filter((name) => name !== null && name !== 'off')
-  settings.gzipProxied = chosen.includes('off')
-    ? []
-    : [...new Set([...(settings.gzipProxied ?? []), ...cases])]
 }

@@ -72,13 +72,13 @@ export const INERT_DIRECTIVES: readonly Directive[] = [
   ...inert(
     readOffset,
     HTTP_LOCATION,
-    'sendfile_max_chunk subrequest_output_buffer_size read_ahead directio_alignment send_lowat postpone_output proxy_send_lowat proxy_socket_rcvbuf proxy_socket_sndbuf proxy_temp_file_write_size gzip_window gzip_hash postpone_gzipping',
+    'sendfile_max_chunk read_ahead directio_alignment send_lowat postpone_output proxy_send_lowat proxy_socket_rcvbuf proxy_socket_sndbuf proxy_temp_file_write_size gzip_window gzip_hash postpone_gzipping ssi_min_file_chunk',
   ),
   ...inert(parseFlag, HTTP_IF, 'sendfile'),
   ...inert(
     parseFlag,
     HTTP_LOCATION,
-    'aio_write tcp_nopush msie_refresh open_file_cache_errors open_file_cache_events gzip_no_buffer',
+    'aio_write tcp_nopush msie_refresh open_file_cache_errors open_file_cache_events gzip_no_buffer ssi_ignore_recycled_buffers',
   ),
   ...inert(readTime, HTTP_LOCATION, 'open_file_cache_valid'),
   ...inert(readTime, UPSTREAM, 'resolver_timeout'),

@@ -335,6 +335,13 @@ export interface HeaderRule {
   readonly value: Template
 }
 
+/** `auth_request_set $variable value` */
+export interface AuthRequestSet {
+  readonly where: Where
+  readonly variable: string
+  readonly value: Template
+}
+
 /** One pair of `proxy_redirect`, `proxy_cookie_domain`, `proxy_cookie_path`. */
 export interface ReplacementRule {
   readonly where: Where
@@ -445,6 +452,10 @@ export interface Settings {
 
   // response filters
   ssi?: boolean
+  ssiTypes?: readonly string[] // as gzipTypes
+  ssiSilentErrors?: boolean
+  ssiValueLength?: number // 255
+  ssiLastModified?: boolean
   gzip?: boolean
   gzipTypes?: readonly string[] // text/html is always among them; '*': every type
   gzipMinLength?: number // 20
@@ -452,9 +463,20 @@ export interface Settings {
   gzipHttpVersion?: '1.0' | '1.1'
   gzipProxied?: readonly GzipProxiedCase[] // 'off' is the empty array
   gzipVary?: boolean
+  /** Patterns of `User-Agent`, or the word for Internet Explorer 4 to 6. */
+  gzipDisable?: readonly (Pattern | 'msie6')[]
+  /** URIs of `add_before_body` and `add_after_body`; '': none. */
+  addBeforeBody?: string
+  addAfterBody?: string
+  additionTypes?: readonly string[] // as gzipTypes
+  /** Bytes of a response that is kept in memory for another one. */
+  subrequestOutputBufferSize?: number // 4k
 
   // access and rules
   access?: readonly AccessRule[]
+  /** URI of `auth_request`; `off` is ''. */
+  authRequest?: string
+  authRequestSets?: readonly AuthRequestSet[]
   realIpFrom?: readonly Cidr[]
   realIpHeader?: string // 'X-Real-IP' | 'X-Forwarded-For' | any header | 'proxy_protocol'
   realIpRecursive?: boolean

@@ -8,8 +8,8 @@ const CORE_NAMES = `
 `
 
 const HTTP_NAMES = `
-  add_after_body add_before_body addition_types ancient_browser ancient_browser_value auth_basic
-  auth_basic_user_file auth_delay auth_request auth_request_set autoindex autoindex_exact_size
+  ancient_browser ancient_browser_value auth_basic
+  auth_basic_user_file auth_delay autoindex autoindex_exact_size
   autoindex_format autoindex_localtime charset charset_map charset_types client_body_early_read
   create_full_put_path dav_access dav_methods degradation degrade disable_symlinks early_hints fastcgi_bind
   fastcgi_buffer_size fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size fastcgi_cache
@@ -30,7 +30,7 @@ const HTTP_NAMES = `
   grpc_socket_sndbuf grpc_ssl_certificate grpc_ssl_certificate_cache grpc_ssl_certificate_key
   grpc_ssl_ciphers grpc_ssl_conf_command grpc_ssl_crl grpc_ssl_name grpc_ssl_password_file
   grpc_ssl_protocols grpc_ssl_server_name grpc_ssl_session_reuse grpc_ssl_trusted_certificate
-  grpc_ssl_verify grpc_ssl_verify_depth gunzip gunzip_buffers gzip_disable gzip_static http2_push
+  grpc_ssl_verify grpc_ssl_verify_depth gunzip gunzip_buffers gzip_static http2_push
   http2_push_preload http3 http3_hq http3_max_concurrent_streams http3_stream_buffer_size image_filter
   image_filter_buffer image_filter_interlace image_filter_jpeg_quality image_filter_sharpen
   image_filter_transparency image_filter_webp_quality least_time limit_conn limit_conn_dry_run
@@ -58,8 +58,8 @@ const HTTP_NAMES = `
   scgi_pass_request_body scgi_pass_request_headers scgi_read_timeout scgi_request_buffering
   scgi_send_timeout scgi_socket_keepalive scgi_socket_rcvbuf scgi_socket_sndbuf scgi_store scgi_store_access
   scgi_temp_file_write_size secure_link secure_link_md5 secure_link_secret slice source_charset
-  ssi_ignore_recycled_buffers ssi_last_modified ssi_min_file_chunk ssi_silent_errors ssi_types
-  ssi_value_length ssl_buffer_size ssl_certificate ssl_certificate_cache ssl_certificate_compression
+  
+  ssl_buffer_size ssl_certificate ssl_certificate_cache ssl_certificate_compression
   ssl_certificate_key ssl_ciphers ssl_client_certificate ssl_conf_command ssl_crl ssl_dhparam ssl_early_data
   ssl_ecdh_curve ssl_ech_file ssl_ocsp ssl_ocsp_cache ssl_ocsp_responder ssl_password_file
   ssl_prefer_server_ciphers ssl_protocols ssl_reject_handshake ssl_session_cache ssl_session_ticket_key

@@ -1,6 +1,6 @@
 /**
  * The variables that exist without being set in a configuration: nginx 1.31's core, proxy, upstream, realip,
- * stub_status and gzip variables, and `$sluice_generation`. Names only; `proxy/` gives them their values.
+ * stub_status, gzip and ssi variables, and `$sluice_generation`. Names only; `proxy/` gives them their values.
  */
 
 export const BUILTIN_VARIABLES: ReadonlySet<string> = new Set(
@@ -17,7 +17,7 @@ export const BUILTIN_VARIABLES: ReadonlySet<string> = new Set(
   upstream_addr upstream_bytes_received upstream_bytes_sent upstream_cache_status upstream_connect_time
   upstream_header_time upstream_response_length upstream_response_time upstream_status
 
-  connections_active connections_reading connections_waiting connections_writing gzip_ratio
+  connections_active connections_reading connections_waiting connections_writing date_gmt date_local gzip_ratio
   realip_remote_addr realip_remote_port sluice_generation
   `
     .split(/\s+/)
@@ -55,7 +55,7 @@ const FIXED_FIELDS: ReadonlySet<string> = new Set(
 /** Variables of nginx's stock modules that Sluice does not have. */
 export const FOREIGN_VARIABLES: ReadonlySet<string> = new Set(
   `
-  ancient_browser date_gmt date_local fastcgi_path_info fastcgi_script_name geoip_area_code geoip_city
+  ancient_browser fastcgi_path_info fastcgi_script_name geoip_area_code geoip_city
   geoip_city_continent_code geoip_city_country_code geoip_city_country_code3 geoip_city_country_name
   geoip_country_code geoip_country_code3 geoip_country_name geoip_dma_code geoip_latitude geoip_longitude
   geoip_org geoip_postal_code geoip_region geoip_region_name http3 invalid_referer limit_conn_status
