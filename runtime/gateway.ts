@@ -15,6 +15,7 @@ import type { Exchange, Listener, Services } from './proxy/exchange.ts'
 import { run } from './proxy/journey.ts'
 import { ProtocolChoice } from './proxy/protocol-choice.ts'
 import type { Step } from './proxy/step.ts'
+import { ConnectionStatistics } from './statistics.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -262,12 +263,10 @@ export class Gateway {
   }
 
   #makeServices(): Services {
-    const stats = { accepted: 0, handled: 0, requests: 0, active: 0, reading: 0, writing: 0, waiting: 0 }
-    Object.defineProperty(stats, 'active', { get: () => this.#connections.size, set: () => undefined })
     return {
       version: VERSION,
       prefix: this.#prefix,
-      stats,
+      stats: new ConnectionStatistics(this.#connections),
       log: (level: LogLevel, message: string, x: Exchange | null) => this.#log(level, message, x),
       abandonHook: (x: Exchange) => x.generation.abandonHook(x),
       resume: (x: Exchange, step: Step) => run(x, step),

@@ -192,6 +192,7 @@ const BUILT = [
   '--with-http_realip_module',
   '--with-http_addition_module',
   '--with-http_auth_request_module',
+  '--with-http_sub_module',
   '--with-http_v2_module',
   '--without-http_charset_module',
   '--without-http_userid_module',

@@ -34,10 +34,12 @@ export class ScriptWatcher {
       this.#watchers.delete(folder)
     }
     for (const folder of folders) if (!this.#watchers.has(folder)) this.#watch(folder)
-    // What was saved while the generation was made may not be in it.
-    const stale = changedSince(generation.scriptFiles, generation.madeAt)
-    this.#digest = stale ? '' : digest(generation.scriptFiles)
-    if (stale) this.#changed()
+    this.#digest = digest(generation.scriptFiles)
+    // What was saved since the generation was begun may not be in it. Looked at last: a save may come at any moment.
+    if (changedSince(generation.scriptFiles, generation.madeAt)) {
+      this.#digest = ''
+      this.#changed()
+    }
   }
 
   stop(): void {

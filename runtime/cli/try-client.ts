@@ -116,7 +116,9 @@ export class DryClient implements ClientTransport {
     return Step.LOG
   }
 
-  prereadBody(): void {}
+  prereadBody(): null {
+    return null
+  }
 
   sendInformational(): void {}
 

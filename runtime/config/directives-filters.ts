@@ -1,5 +1,6 @@
-/** Rows of the modules that work on a response's body: gzip, ssi, addition. */
+/** Rows of the modules that work on a response's body: gzip, ssi, sub, addition. */
 import {
+  append,
   choice,
   type Directive,
   flag,
@@ -10,6 +11,7 @@ import {
   readCount,
   size,
 } from './directive.ts'
+import type { Word } from './lexer.ts'
 import { GZIP_PROXIED_CASES } from './model.ts'
 import type { Call } from './scope.ts'
 
@@ -29,13 +31,18 @@ export const FILTER_DIRECTIVES: readonly Directive[] = [
   size('ssi_value_length', HTTP_LOCATION, 'ssiValueLength'),
   flag('ssi_last_modified', HTTP_LOCATION, 'ssiLastModified'),
 
+  { name: 'sub_filter', in: HTTP_LOCATION, args: '2', parse: parseSubFilter },
+  { name: 'sub_filter_types', in: HTTP_LOCATION, args: '1+', parse: typesOf('subFilterTypes') },
+  flag('sub_filter_once', HTTP_LOCATION, 'subFilterOnce'),
+  flag('sub_filter_last_modified', HTTP_LOCATION, 'subFilterLastModified'),
+
   { name: 'add_before_body', in: HTTP_LOCATION, args: '1', once: true, parse: uriOf('addBeforeBody') },
   { name: 'add_after_body', in: HTTP_LOCATION, args: '1', once: true, parse: uriOf('addAfterBody') },
   { name: 'addition_types', in: HTTP_LOCATION, args: '1+', parse: typesOf('additionTypes') },
 ]
 
 /** Media types; `text/html` is always among them. */
-function typesOf(key: 'gzipTypes' | 'ssiTypes' | 'additionTypes'): (call: Call) => void {
+function typesOf(key: 'gzipTypes' | 'ssiTypes' | 'subFilterTypes' | 'additionTypes'): (call: Call) => void {
   return (call) => {
     const types = call.args.map((word) => word.text.toLowerCase())
     const { settings } = call.scope
@@ -49,6 +56,19 @@ function uriOf(key: 'addBeforeBody' | 'addAfterBody'): (call: Call) => void {
     if (word!.text !== '' && !word!.text.startsWith('/')) invalidValue(call, word!, 'a URI that begins with "/"')
     else call.scope.settings[key] = word!.text
   }
+}
+
+function parseSubFilter(call: Call): void {
+  const [text, replacement] = call.args as [Word, Word]
+  if (text.text === '') {
+    invalidValue(call, text, 'the string to replace')
+    return
+  }
+  append(call.scope.settings, 'subFilters', {
+    where: call.where,
+    text: call.run.template(text),
+    replacement: call.run.template(replacement),
+  })
 }
 
 function parseGzipLevel(call: Call): void {

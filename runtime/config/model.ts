@@ -335,6 +335,13 @@ export interface HeaderRule {
   readonly value: Template
 }
 
+/** `sub_filter text replacement` */
+export interface SubFilterModel {
+  readonly where: Where
+  readonly text: Template
+  readonly replacement: Template
+}
+
 /** `auth_request_set $variable value` */
 export interface AuthRequestSet {
   readonly where: Where
@@ -456,6 +463,10 @@ export interface Settings {
   ssiSilentErrors?: boolean
   ssiValueLength?: number // 255
   ssiLastModified?: boolean
+  subFilters?: readonly SubFilterModel[]
+  subFilterTypes?: readonly string[] // as gzipTypes
+  subFilterOnce?: boolean // on
+  subFilterLastModified?: boolean
   gzip?: boolean
   gzipTypes?: readonly string[] // text/html is always among them; '*': every type
   gzipMinLength?: number // 20

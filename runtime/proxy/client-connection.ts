@@ -34,7 +34,11 @@ export function nextConnectionId(): number {
 }
 
 /** What the process needs of a connection, whatever it speaks. */
+/** nginx's words: a head is being read, a request is served, or nothing is under way. */
+export type ConnectionPhase = 'reading' | 'writing' | 'waiting'
+
 export interface OpenConnection {
+  readonly phase: ConnectionPhase
   /** Graceful stop: closes when nothing is under way. */
   drain(): void
   destroy(): void
@@ -115,8 +119,9 @@ export class ClientConnection implements ClientTransport, OpenConnection {
     return this.socket.writableLength
   }
 
-  get idle(): boolean {
-    return this.#state === State.IDLE
+  get phase(): ConnectionPhase {
+    if (this.#state === State.IDLE) return 'waiting'
+    return this.#state === State.HEAD ? 'reading' : 'writing'
   }
 
   // ---- ClientTransport ----
@@ -192,6 +197,7 @@ export class ClientConnection implements ClientTransport, OpenConnection {
     if (this.#exchange !== x) return
     if (this.#state === State.CLOSED || this.#state === State.TUNNEL) {
       this.#exchange = null
+      if (this.#state === State.TUNNEL) this.#closeWhenSent(x.location.settings.sendTimeout)
       return
     }
     const body = x.body
@@ -218,11 +224,11 @@ export class ClientConnection implements ClientTransport, OpenConnection {
   }
 
   /** Body bytes that came with the head. */
-  prereadBody(): void {
+  prereadBody(): HttpFault | null {
     const x = this.#exchange!
     const rest = this.#reader.takeRest()
     x.body!.preread(x.location.body)
-    if (rest !== null) this.#onBody(x, rest)
+    return rest === null ? null : this.#onBody(x, rest)
   }
 
   discardBody(): HttpFault | null {
@@ -253,7 +259,8 @@ export class ClientConnection implements ClientTransport, OpenConnection {
     this.#paused = false
     this.socket.resume()
     const x = this.#exchange
-    if (this.#state === State.SERVING && x?.body?.flowing) this.#wait('body', x.location.settings.clientBodyTimeout)
+    if (this.#state === State.SERVING && x?.body?.flowing)
+      this.#wait('body', x.location.settings.clientBodyTimeout)
   }
 
   /** From here on bytes go through the tunnel both ways. Returns early bytes of the client, if any. */

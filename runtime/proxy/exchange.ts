@@ -57,8 +57,8 @@ export interface ClientTransport extends ResponseOutput {
   finished(x: Exchange): void
   /** Reads `x.body` for nobody; a fault when what has arrived is malformed. */
   discardBody(): HttpFault | null
-  /** Feeds `x.body` what has arrived already. */
-  prereadBody(): void
+  /** Feeds `x.body` what has arrived already; a fault when that is malformed or too large. */
+  prereadBody(): HttpFault | null
   /** Starts feeding `x.body`. */
   readBody(): void
   pauseBody(): void
@@ -86,19 +86,23 @@ export interface GenerationPin {
   readonly services: Services
 }
 
+/** Counters of `stub_status` and `$connections_*`. */
+export interface Statistics {
+  accepted: number
+  handled: number
+  requests: number
+  /** Client connections now: all of them, and by what they do. */
+  readonly active: number
+  readonly reading: number
+  readonly writing: number
+  readonly waiting: number
+}
+
 /** What the steps need of the process around them. */
 export interface Services {
   log(level: LogLevel, message: string, x: Exchange | null): void
   readonly version: string
-  readonly stats: {
-    accepted: number
-    handled: number
-    requests: number
-    active: number
-    reading: number
-    writing: number
-    waiting: number
-  }
+  readonly stats: Statistics
   readonly prefix: string
   /** A suspended hook of this exchange will never resume. */
   abandonHook(x: Exchange): void

@@ -5,7 +5,12 @@
  * It takes the socket with what was read of it already (unshifted), makes no second server that would have to be
  * configured, closed and counted, and works on TLS sockets alike.
  */
-import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import {
+  constants,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { HttpFault } from '../http1/fault.ts'
@@ -13,7 +18,14 @@ import { NO_FIELDS } from '../http1/fields.ts'
 import { RequestHead } from '../http1/request-reader.ts'
 import { Deadline } from '../lib/deadline.ts'
 import { TokenBucket } from '../lib/token-bucket.ts'
-import { type ConnectionHome, headLimits, nextConnectionId, type OpenConnection, plainAddress } from './client-connection.ts'
+import {
+  type ConnectionHome,
+  type ConnectionPhase,
+  headLimits,
+  nextConnectionId,
+  type OpenConnection,
+  plainAddress,
+} from './client-connection.ts'
 import type { Listener } from './exchange.ts'
 import { Http2HeadReader } from './http2-head.ts'
 import { Http2Stream } from './http2-stream.ts'
@@ -31,6 +43,9 @@ const CONTROL_BURST = 1000
 const CONTROL_RATE = 100
 /** ms for the client to close an idle connection after GOAWAY. */
 const LINGER = 5000
+
+/** Bytes of a response's head; `proxy_buffer_size` is what limits those of upstreams. */
+const MAX_SENT_HEAD = 1024 * 1024
 
 const FLOOD = new Error('flood')
 
@@ -52,6 +67,10 @@ export class Http2Connection implements OpenConnection {
   #draining = false
   #remoteAddress: string | null = null
 
+  get phase(): ConnectionPhase {
+    return this.#streams.size > 0 ? 'writing' : 'waiting'
+  }
+
   /**
    * @param stream the socket or what stands before it; its first bytes, read or unshifted, are the client's preface
    */
@@ -72,8 +91,8 @@ export class Http2Connection implements OpenConnection {
     session.on('stream', (stream: ServerHttp2Stream, _fields: unknown, _flags: number, list: string[]) => {
       this.#onStream(stream, list)
     })
-    session.on('error', (error: Error) => {
-      if (error !== FLOOD) this.#log(`client sent invalid HTTP/2: ${error.message}`)
+    session.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code?.startsWith('ERR_HTTP2_')) this.#log(`client sent invalid HTTP/2: ${error.message}`)
     })
     session.on('ping', () => this.#onControl())
     session.on('remoteSettings', () => this.#onControl())
@@ -103,7 +122,7 @@ export class Http2Connection implements OpenConnection {
 
   /** No further streams (GOAWAY); closes when the last of those open has ended. */
   drain(): void {
-    if (this.#draining || this.#session.destroyed) return
+    if (this.#draining) return
     this.#draining = true
     this.#session.close()
     if (this.#streams.size === 0) this.#deadline.arm(LINGER)
@@ -212,6 +231,7 @@ function sessionOptions(settings: Effective) {
   const bytes = settings.clientHeaderBufferSize + count * size + pairs * FIELD_OVERHEAD
   return {
     maxHeaderListPairs: pairs,
+    maxSendHeaderBlockLength: MAX_SENT_HEAD,
     settings: {
       maxConcurrentStreams: settings.http2MaxConcurrentStreams,
       maxHeaderListSize: Math.min(bytes, 2 ** 31),

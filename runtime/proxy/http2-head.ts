@@ -52,7 +52,9 @@ export class Http2HeadReader {
   read(list: readonly string[]): RequestHead | HttpFault {
     this.#begin()
     for (let i = 0; i < list.length; i += 2) {
-      const fault = list[i].startsWith(':') ? this.#pseudo(list[i], list[i + 1]) : this.#field(list[i], list[i + 1])
+      const fault = list[i].startsWith(':')
+        ? this.#pseudo(list[i], list[i + 1])
+        : this.#field(list[i], list[i + 1])
       if (fault !== null) return fault
     }
     return this.#requestFault() ?? this.#head()
@@ -223,5 +225,7 @@ export function sendList(fields: OutgoingHttpHeaders, send: (fields: OutgoingHtt
 function trimmed(value: string): string {
   const first = value.charCodeAt(0)
   const last = value.charCodeAt(value.length - 1)
-  return first === 0x20 || first === 0x09 || last === 0x20 || last === 0x09 ? value.replace(/^[\t ]+|[\t ]+$/g, '') : value
+  return first === 0x20 || first === 0x09 || last === 0x20 || last === 0x09
+    ? value.replace(/^[\t ]+|[\t ]+$/g, '')
+    : value
 }

@@ -124,7 +124,7 @@ export class Http2Stream implements ClientTransport {
 
   sendHead(x: Exchange, first: Uint8Array | string | null): boolean {
     x.headSent = true
-    if (this.#state !== State.HEAD) return true
+    if (this.#state !== State.HEAD || this.#reset) return true
     this.#state = State.BODY
     const status = wireStatus(x.status)
     // Node sends no body with 205 or after HEAD either.
@@ -139,11 +139,14 @@ export class Http2Stream implements ClientTransport {
   }
 
   sendBody(x: Exchange, chunk: Uint8Array | string): boolean {
-    if (this.#state !== State.BODY || this.#bodyless || chunk.length === 0) return true
+    if (this.#state !== State.BODY || this.#reset || this.#bodyless || chunk.length === 0) return true
     x.bytesSent += chunk.length
     x.bodyBytesSent += chunk.length
     const stream = this.#stream
-    const room = typeof chunk === 'string' ? stream.write(chunk, 'latin1', this.#onTaken) : stream.write(chunk, this.#onTaken)
+    const room =
+      typeof chunk === 'string'
+        ? stream.write(chunk, 'latin1', this.#onTaken)
+        : stream.write(chunk, this.#onTaken)
     if (!room && this.#sendBy === Infinity) this.#waitSend()
     return room
   }
@@ -153,7 +156,7 @@ export class Http2Stream implements ClientTransport {
   }
 
   sendEnd(_x: Exchange): Step {
-    if (this.#state !== State.BODY) return Step.LOG
+    if (this.#state !== State.BODY || this.#reset) return Step.LOG
     this.#state = State.ENDED
     if (!this.#bodyless) this.#stream.end()
     return Step.LOG
@@ -165,7 +168,7 @@ export class Http2Stream implements ClientTransport {
   }
 
   sendInformational(_x: Exchange, head: string): void {
-    if (this.#state !== State.HEAD) return
+    if (this.#state !== State.HEAD || this.#reset) return
     const [line, ...lines] = head.trimEnd().split('\r\n')
     const fields: OutgoingHttpHeaders = { ':status': Number(line.split(' ')[1]) }
     for (const text of lines) {
@@ -229,8 +232,9 @@ export class Http2Stream implements ClientTransport {
   // ---- the request's body ----
 
   /** With the stream's event no body has come yet. */
-  prereadBody(): void {
+  prereadBody(): null {
     this.#exchange.body!.preread(this.#exchange.location.body)
+    return null
   }
 
   discardBody(): null {
@@ -300,14 +304,16 @@ export class Http2Stream implements ClientTransport {
   /** The stream carries nothing any more, whoever ended it. */
   gone(): void {
     if (this.#state === State.GONE) return
-    if (this.#state !== State.ENDED && !this.#reset) this.#connection.countReset()
+    const early = this.#state !== State.ENDED && !this.#reset
     this.#state = State.GONE
     this.#bodyBy = Infinity
     this.#sendBy = Infinity
     const x = this.#exchange
-    if (x.completed) return
-    if (x.body !== null && !x.body.done) x.body.abort(400)
-    clientClosed(x, false)
+    if (!x.completed) {
+      if (x.body !== null && !x.body.done) x.body.abort(400)
+      clientClosed(x, false)
+    }
+    if (early) this.#connection.countReset()
   }
 }
 

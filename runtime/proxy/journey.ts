@@ -69,9 +69,7 @@ export function beginFaulty(x: Exchange, fault: HttpFault): void {
 
 function enter(x: Exchange): void {
   x.generation.acquire()
-  const stats = x.generation.services.stats
-  stats.requests++
-  stats.active++
+  x.generation.services.stats.requests++
   x.requestLength = x.head.fields.text.length
 }
 

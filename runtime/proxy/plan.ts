@@ -215,6 +215,8 @@ export interface UpstreamRequestPlan {
   readonly head: (x: Exchange, target: ProxyTarget) => string
   /** `proxy_set_body`, or null. */
   readonly body: Getter | null
+  /** The head asks the upstream to switch protocols. */
+  readonly upgrades: (x: Exchange) => boolean
   readonly version: '1.0' | '1.1'
 }
 

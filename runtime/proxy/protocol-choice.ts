@@ -9,6 +9,7 @@ import { Http2Connection } from './http2-connection.ts'
 import { isWhole, PREFACE, UnsettledSocket } from './http2-first-frame.ts'
 
 export class ProtocolChoice implements OpenConnection {
+  readonly phase = 'reading'
   readonly #socket: Socket
   readonly #home: ConnectionHome
   readonly #deadline: Deadline

@@ -1,4 +1,5 @@
 /** The steps from a parsed request to the decision who answers it. The table stands in `steps.ts`. */
+import type { HttpFault } from '../http1/fault.ts'
 import { Field } from '../http1/fields.ts'
 import { normalizePath } from '../http1/uri.ts'
 import { Outcome } from '../phases.ts'
@@ -187,7 +188,8 @@ export function requestBody(x: Exchange): Step {
   // HTTP/1.0 upstreams cannot be sent a body of unknown length.
   const mustBuffer = body.expected < 0 && settings.proxyHttpVersion === '1.0'
   if (!settings.proxyRequestBuffering && !mustBuffer && !body.started) {
-    x.client.prereadBody()
+    const fault = x.client.prereadBody()
+    if (fault !== null) return badBody(x, fault)
     x.streamsBody = !body.done
     return Step.BALANCE
   }
@@ -197,9 +199,7 @@ export function requestBody(x: Exchange): Step {
   body.buffer(x.location.body, (fault) => {
     if (fault !== null) {
       if (x.closed) return
-      x.log('error', fault.reason)
-      x.keepAlive = false
-      next = fail(x, fault.status)
+      next = badBody(x, fault)
     }
     if (waiting) x.generation.services.resume(x, next)
   })
@@ -207,6 +207,12 @@ export function requestBody(x: Exchange): Step {
   if (body.done || next !== Step.BALANCE) return next
   waiting = true
   return Step.SUSPENDED
+}
+
+function badBody(x: Exchange, fault: HttpFault): Step {
+  x.log('error', fault.reason)
+  x.keepAlive = false
+  return fail(x, fault.status)
 }
 
 /** RFC 9110 section 10.1.1: the client may wait for leave to send its body. */
@@ -226,6 +232,7 @@ export function redirect(x: Exchange): Step {
   x.internal = true
   x.triesBroken = true
   x.call = null
+  x.authorization = null
   // What has gone to one upstream is not there for another.
   x.streamsBody = false
   x.ruled = false

@@ -1,7 +1,7 @@
 /**
  * Which filters a location has, and putting them between a response and its client, in nginx's order:
  *
- *   body -> addition -> ssi -> gzip -> limit_rate -> client
+ *   body -> sub_filter -> ssi -> addition -> gzip -> limit_rate -> client
  */
 import { AdditionFilter, type AdditionPlan, beginAddition, compileAddition } from './addition-filter.ts'
 import type { Exchange } from './exchange.ts'
@@ -11,10 +11,12 @@ import type { Binder, Effective } from './plan.ts'
 import { compileRate, limitRate, type RatePlan } from './rate-limit.ts'
 import { forgetBody, removeFilters, weakenEtag } from './response-filter.ts'
 import { beginSsi, compileSsi, SsiFilter, type SsiPlan } from './ssi-filter.ts'
+import { beginSub, compileSub, SubFilter, type SubPlan } from './sub-filter.ts'
 
 /** The filters of one location. */
 export interface FilterPlans {
   readonly addition: AdditionPlan | null
+  readonly sub: SubPlan | null
   readonly ssi: SsiPlan | null
   readonly gzip: GzipPlan | null
   readonly rate: RatePlan | null
@@ -24,6 +26,7 @@ export interface FilterPlans {
 export function compileFilters(settings: Effective, binder: Binder): FilterPlans | null {
   const plans: FilterPlans = {
     addition: compileAddition(settings),
+    sub: compileSub(settings, binder),
     ssi: compileSsi(settings, binder),
     gzip: compileGzip(settings, binder),
     rate: compileRate(settings, binder),
@@ -40,13 +43,16 @@ export function installFilters(x: Exchange): void {
   if (x.status === 101) return
   const plans = x.location.filters
   const addition = plans?.addition && beginAddition(x, plans.addition) ? plans.addition : null
+  const sub = plans?.sub && beginSub(x, plans.sub) ? plans.sub : null
   const ssi = plans?.ssi && beginSsi(x, plans.ssi) ? plans.ssi : null
   const gzip = plans?.gzip && x.parent === null && beginGzip(x, plans.gzip) ? plans.gzip : null
   if (x.headOnly || x.method === 'HEAD') return
   if (x.parent === null) limitRate(x, plans?.rate ?? null)
   if (gzip !== null) new GzipFilter(x, x.output, gzip.level)
-  if (ssi !== null) new SsiFilter(x, x.output, ssi)
+  // What is added is not for the filters of the body that it is added to.
   if (addition !== null) new AdditionFilter(x, x.output, addition)
+  if (ssi !== null) new SsiFilter(x, x.output, ssi)
+  if (sub !== null) new SubFilter(x, x.output, sub)
 }
 
 /** Whether this response is compressed; if so, its head says it. */

@@ -219,8 +219,6 @@ export function log(x: Exchange): Step {
   x.authorization?.abandon()
   // A subrequest has only borrowed its parent's.
   if (x.parent === null) x.body?.dispose()
-  const { stats } = generation.services
-  stats.active--
   client.finished(x)
   generation.release()
   return Step.DONE

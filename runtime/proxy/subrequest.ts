@@ -74,7 +74,6 @@ export class Subrequest implements ClientTransport {
   begin(): void {
     const { exchange } = this
     exchange.generation.acquire()
-    exchange.generation.services.stats.active++
     exchange.generation.services.resume(exchange, Step.SERVER_REWRITE)
   }
 
@@ -246,7 +245,9 @@ export class Subrequest implements ClientTransport {
     return null
   }
 
-  prereadBody(): void {}
+  prereadBody(): null {
+    return null
+  }
   readBody(): void {}
   pauseBody(): void {}
   resumeBody(): void {}

@@ -329,8 +329,8 @@ export class UpstreamCall implements UpstreamOwner, BodySink, BalancerView {
 
   responseEnd(): void {
     const decoder = this.#decoder
+    this.#drop()
     if (this.#framing!.kind === 'close' && decoder === null) {
-      this.#drop()
       this.#settle('ok')
       this.#resume(endResponse(this.x))
       return

@@ -45,17 +45,25 @@ export function compileUpstreamRequest(
     if (passFields) text += overrides.passed(x)
     return `${text}\r\n`
   }
-  return { head, body, version: settings.proxyHttpVersion }
+  const upgrades = (x: Exchange): boolean => overrides.connectionFields(x).startsWith('Upgrade: ')
+  return { head, body, upgrades, version: settings.proxyHttpVersion }
 }
 
 /** nginx's rule for the URI: replaced behind the location's name, or passed on as it came. */
 export function upstreamUri(x: Exchange, target: ProxyTarget, cut: number): string {
   const { uri } = target
-  if (target.whole && uri !== null) return uri
+  if (target.whole && uri !== null) return inOneWord(uri)
   if (uri === null && x.unparsedValid) return x.unparsedUri
   const path =
     uri !== null && x.locationValid ? uri + escapeUri(x.path.slice(cut), 'uri') : escapeUri(x.path, 'uri')
-  return x.args === '' ? path : `${path}?${x.args}`
+  return x.args === '' ? path : inOneWord(`${path}?${x.args}`)
+}
+
+const ENDS_WORD = /[\x00-\x20\x7f]/g
+
+/** What variables carry decoded into a target or a query must not end it, let alone the request line. */
+function inOneWord(target: string): string {
+  return target.search(ENDS_WORD) < 0 ? target : target.replace(ENDS_WORD, (octet) => escapeUri(octet, 'uri'))
 }
 
 /** A value out of variables may hold what a client sent decoded: no line may be made of it. */

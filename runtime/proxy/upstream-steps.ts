@@ -80,7 +80,7 @@ export function responseHead(x: Exchange): Step {
   takeLimitRate(x, head)
   const accel = head.fields.find(Field.X_ACCEL_REDIRECT)
   if (accel >= 0 && !call.plan.ignores.has('x-accel-redirect')) return accelerate(x, head.fields.value(accel))
-  if (head.status === 101 && !x.upgrade) {
+  if (head.status === 101 && !(x.upgrade && call.plan.request.upgrades(x))) {
     x.log('error', 'upstream switched protocols unasked while reading response header from upstream')
     return call.fail('invalid_header')
   }

@@ -1,7 +1,7 @@
 /** Reads what a hook returned or decided, and carries it out on the request. Knows values and phases, no waiting. */
 import { Outcome, type Phase } from '../phases.ts'
 import { chosenPeer } from './balancer-door.ts'
-import { GuestError, Tag } from './guest-values.ts'
+import { fromBytes, GuestError, Tag } from './guest-values.ts'
 import type { Address } from './quickjs-module.ts'
 import type { Sandbox } from './sandbox.ts'
 import { HookFailure } from './script-error.ts'
@@ -114,7 +114,7 @@ function fieldsOf(slot: Slot): readonly (readonly [string, string])[] {
 
 /** The request did not accept it; such messages are for the script's author. */
 function refused(error: unknown): unknown {
-  if (error instanceof RangeError || error instanceof GuestError) return ownFailure(error.message)
+  if (error instanceof RangeError || error instanceof GuestError) return ownFailure(fromBytes(error.message))
   return error
 }
 

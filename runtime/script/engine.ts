@@ -6,14 +6,15 @@
 import { basename } from 'node:path'
 import {
   type HookRequest,
+  type LogLevel,
   Outcome,
   type Phase,
   type PhaseHandler,
   type ScriptHost,
   type ScriptLimits,
 } from '../phases.ts'
-import { GuestLog } from './guest-log.ts'
-import { GuestError } from './guest-values.ts'
+import { GuestLog, harmless } from './guest-log.ts'
+import { fromBytes, GuestError, toBytes } from './guest-values.ts'
 import { HOOKS, type Hook } from './hook-exports.ts'
 import { ModuleFiles } from './module-files.ts'
 import { type Compiled, compileQuickJs } from './quickjs-module.ts'
@@ -91,7 +92,7 @@ function openFiles(options: ScriptOptions): ModuleFiles {
   try {
     return new ModuleFiles(options)
   } catch (error) {
-    if (error instanceof GuestError) throw new ScriptError(options.file, 0, 0, error.message)
+    if (error instanceof GuestError) throw new ScriptError(options.file, 0, 0, fromBytes(error.message))
     throw error
   }
 }
@@ -120,7 +121,7 @@ export class Script implements SandboxOwner {
     this.#options = options
     this.#compiled = compiled
     this.#modules = modules
-    this.#failures = new GuestLog('', (level, line) => options.host.log(level, line))
+    this.#failures = new GuestLog('', options.host.log.bind(options.host))
   }
 
   /** Every file that was read, absolute. */
@@ -187,7 +188,7 @@ export class Script implements SandboxOwner {
     const line = this.#line(failure.fault, phase)
     this.#failures.write((level, text) => request.log(level, text), 'error', line)
     if (this.#options.onError === 'open') return Outcome.PASS
-    request.fail(phase, failure.message)
+    request.fail(phase, toBytes(failure.message))
     return Outcome.FAILED
   }
 
@@ -199,6 +200,10 @@ export class Script implements SandboxOwner {
 
   #line(fault: Fault, where: string): string {
     return faultLine(fault, where, (file) => this.#modules.absolute(file))
+  }
+
+  #say(level: LogLevel, text: string): void {
+    this.#options.host.log(level, harmless(toBytes(text)))
   }
 
   // ---- respawning ----
@@ -213,7 +218,7 @@ export class Script implements SandboxOwner {
     this.#respawnAt = now + BACKOFF[Math.min(this.#losses.length, BACKOFF.length - 1)]
     this.#losses.push(now)
     if (this.#losses.length > LOSSES) this.#losses.shift()
-    this.#options.host.log('warn', `${this.file}: the sandbox was lost (${reason}) and is made anew`)
+    this.#say('warn', `${this.file}: the sandbox was lost (${reason}) and is made anew`)
   }
 
   /** A new sandbox from the same sources, about a millisecond's work; null while it is too early, or if it fails. */
@@ -232,13 +237,13 @@ export class Script implements SandboxOwner {
       return sandbox
     } catch (error) {
       this.#respawnAt = Date.now() + BACKOFF[BACKOFF.length - 1]
-      this.#options.host.log('alert', `${(error as Error).message}; the script cannot be started again`)
+      this.#say('alert', `${(error as Error).message}; the script cannot be started again`)
       return null
     }
   }
 
   #onInitFailed(sandbox: Sandbox, error: unknown): void {
-    this.#options.host.log('alert', `${(error as Error).message}; the script cannot be started again`)
+    this.#say('alert', `${(error as Error).message}; the script cannot be started again`)
     sandbox.instance.doom('init failed')
     this.lost(sandbox)
   }

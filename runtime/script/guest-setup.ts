@@ -10,7 +10,7 @@ import { Tag, toBytes } from './guest-values.ts'
 import { EvalFlag, type HostFunction, type Instance } from './instance.ts'
 import { libraryDoor } from './library-door.ts'
 import { INTERNAL } from './module-files.ts'
-import { type PreludeSetup, prelude } from './prelude.ts'
+import { PRELUDE_SOURCE, type PreludeSetup } from './prelude.ts'
 import type { Address } from './quickjs-module.ts'
 import { requestDoor, variableDoor } from './request-door.ts'
 import { PRELUDE_FILE } from './script-error.ts'
@@ -81,7 +81,7 @@ export function setUpGuest(door: DoorContext, instance: Instance, setup: Prelude
     instance,
     Object.fromEntries(EXPLICIT.map((name) => [name, explicit(functions[name])])),
   )
-  const make = evaluate(instance, `(${prelude})`)
+  const make = evaluate(instance, PRELUDE_SOURCE)
   const json = instance.values.string(toBytes(JSON.stringify(setup)))
   const exports = checked(instance, instance.call(make, doorObject, onObject, json))
   const guest: Record<string, Address> = {}

@@ -43,7 +43,7 @@ const IN_PLACE = 1024
 const REMEMBERED = 64
 const MEMORY_SLOTS = 256
 
-/** An error that the script is to see: its message tells nothing of the host. */
+/** An error that the script is to see: its message, a byte string, tells nothing of the host. */
 export class GuestError extends Error {
   readonly kind: 'TypeError' | 'RangeError' | 'Error'
 

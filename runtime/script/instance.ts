@@ -5,8 +5,9 @@
  * scripts and requests.
  */
 import { CpuClock } from './cpu-clock.ts'
-import { GuestError, GuestValues, OutOfMemory, Tag } from './guest-values.ts'
+import { fromBytes, GuestError, GuestValues, OutOfMemory, Tag, toBytes } from './guest-values.ts'
 import { type Address, type Compiled, instantiate, newMemory, type QuickJs } from './quickjs-module.ts'
+import { Rejections } from './rejections.ts'
 
 /**
  * A function that the guest may call, with the cells of `this` and of the first of the arguments, which follow each
@@ -53,11 +54,9 @@ const MAX_JOBS = 65_536
 const MAX_ARGUMENTS = 8
 /** Calls with few arguments that may be nested before one's arguments are overwritten. */
 const PADS = 16
-const MAX_REJECTIONS = 16
 
-/** Offsets in `JSRuntime`; `self-test.ts` proves them. */
+/** Offset in `JSRuntime`; `self-test.ts` proves it. */
 const JOB_LIST = 168
-const REJECTION_TRACKER = 160
 
 export class Instance {
   readonly values: GuestValues
@@ -79,8 +78,8 @@ export class Instance {
   /** Blocks of arguments for calls that leave some out. */
   readonly #pads: Address
   #pad = 0
-  /** Rejected promises that nobody handles, by address, with a cell of the reason. */
-  readonly #rejections = new Map<number, Address>()
+  /** Promises that nobody handles. */
+  readonly rejections: Rejections
   /** Makes an error of the guest's: `(kind, message) => Error`. */
   #makeError: Address = 0
 
@@ -95,7 +94,7 @@ export class Instance {
       aborted: (reason) => {
         throw new Error(reason)
       },
-      rejected: (handled, cell) => this.#onRejection(handled, cell),
+      rejected: (handled, cells) => this.rejections.onChange(handled, cells),
       normalizeModule: (base, name) => this.#normalizeModule(base, name),
       loadModule: (_context, name) => this.#loadModule(name),
       grown: () => this.values.refresh(),
@@ -114,7 +113,8 @@ export class Instance {
     quickJs.setMaxStackSize(this.#runtime, options.stack)
     quickJs.enableInterrupts(this.#runtime)
     quickJs.enableModuleLoader(this.#runtime, 1)
-    this.#trackRejections()
+    this.rejections = new Rejections(this.values, quickJs, this.context)
+    this.rejections.track(this.#runtime, options.compiled.trackerIndex)
   }
 
   /** Bytes of linear memory in use. */
@@ -244,7 +244,7 @@ export class Instance {
 
   /** What a promise settled to; whoever takes a rejection this way handles it. */
   promiseResult(cell: Address): Address {
-    this.#forgetRejection(this.values.low(cell))
+    this.rejections.forget(this.values.low(cell))
     return this.quickJs.promiseResult(this.context, cell)
   }
 
@@ -298,43 +298,6 @@ export class Instance {
     }
     if (result === 0) throw this.doom('the sandbox is out of memory')
     return result
-  }
-
-  get hasRejections(): boolean {
-    return this.#rejections.size > 0
-  }
-
-  /** Cells of the reasons of rejections that nobody has handled, to free; each is told once. */
-  takeRejections(): Address[] {
-    if (this.#rejections.size === 0) return NONE
-    const reasons = [...this.#rejections.values()]
-    this.#rejections.clear()
-    return reasons
-  }
-
-  #trackRejections(): void {
-    const { words } = this.values
-    const cell = this.values.allocate(16)
-    words[(this.#runtime + REJECTION_TRACKER) >>> 2] = this.#options.compiled.trackerIndex
-    words[(this.#runtime + REJECTION_TRACKER + 4) >>> 2] = cell
-  }
-
-  /** `cell` holds the promise and, 8 bytes on, the reason. */
-  #onRejection(handled: boolean, cell: Address): void {
-    const promise = this.values.low(cell)
-    if (handled) this.#forgetRejection(promise)
-    else if (this.#rejections.size < MAX_REJECTIONS && this.poison === null) {
-      this.#forgetRejection(promise)
-      const reason = this.duplicate(cell + 8)
-      if (reason !== 0) this.#rejections.set(promise, reason)
-    }
-  }
-
-  #forgetRejection(promise: number): void {
-    const reason = this.#rejections.get(promise)
-    if (reason === undefined) return
-    this.#rejections.delete(promise)
-    this.free(reason)
   }
 
   // ---- what the engine calls ----
@@ -393,7 +356,7 @@ export class Instance {
   #raise(kind: string, message: string): Address {
     const { values, quickJs } = this
     const kindCell = values.string(kind)
-    const messageCell = values.string(Buffer.from(message, 'utf8').toString('latin1'))
+    const messageCell = values.string(message)
     const error = this.call2(this.#makeError, kindCell, messageCell)
     this.free(kindCell)
     this.free(messageCell)
@@ -410,7 +373,7 @@ export class Instance {
     try {
       id = this.#options.modules.resolve(values.readCString(base, 4096), values.readCString(name, 4096))
     } catch (error) {
-      id = `${UNRESOLVED}${error instanceof Error ? error.message : ''}`
+      id = `${UNRESOLVED}${error instanceof Error ? fromBytes(error.message) : ''}`
     }
     return values.cString(id)
   }
@@ -418,7 +381,7 @@ export class Instance {
   #loadModule(name: Address): Address {
     try {
       const id = this.values.readCString(name, 8192)
-      if (id.startsWith(UNRESOLVED)) throw new GuestError('Error', id.slice(UNRESOLVED.length))
+      if (id.startsWith(UNRESOLVED)) throw new GuestError('Error', toBytes(id.slice(UNRESOLVED.length)))
       return this.values.cString(this.#options.modules.load(id))
     } catch (error) {
       // The cell says EXCEPTION, as the pending exception does; only a null pointer is expected here.
@@ -432,5 +395,4 @@ export class Instance {
 /** Thrown out of a metered loop. */
 class Overrun extends Error {}
 
-const NONE: Address[] = []
 const UNRESOLVED = '\u0001'

@@ -42,7 +42,7 @@ export function libraryDoor(door: DoorContext): HostFunctions {
       return values.arrayBuffer(randomBytes(count))
     },
     timingSafeEqual: (_self, argv) => values.boolean(sameText(text(argv), text(argument(argv, 1)))),
-    template: (_self, argv) => compileTemplate(door, fromBytes(text(argv, 'the template'))),
+    template: (_self, argv) => compileTemplate(door, text(argv, 'the template')),
     ...digests(door),
     ...textCodecs(values),
     ...urls(values),
@@ -53,7 +53,7 @@ export function libraryDoor(door: DoorContext): HostFunctions {
 function compileTemplate(door: DoorContext, source: string): Address {
   let expand: ReturnType<DoorContext['host']['template']>
   try {
-    expand = door.host.template(toBytes(source))
+    expand = door.host.template(source)
   } catch (error) {
     throw new GuestError('Error', error instanceof Error ? error.message : 'not a template')
   }
@@ -179,7 +179,7 @@ function urls(values: GuestValues): HostFunctions {
       try {
         return parts(base === '' ? new URL(url) : new URL(url, base))
       } catch {
-        throw new GuestError('TypeError', `${JSON.stringify(url.slice(0, 200))} is not a URL`)
+        throw new GuestError('TypeError', toBytes(`${JSON.stringify(url.slice(0, 200))} is not a URL`))
       }
     },
     /** `(href, part, value)`: the parts after that change. */

@@ -7,7 +7,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { dirname, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { packageRoot } from '../lib/package-root.ts'
-import { GuestError } from './guest-values.ts'
+import { fromBytes, GuestError, toBytes } from './guest-values.ts'
 
 export interface ModuleFilesOptions {
   /** Absolute. */
@@ -137,7 +137,7 @@ export class ModuleFiles {
     } catch (error) {
       const unknown = id.startsWith(LIBRARY)
         ? 'the standard library has no such module'
-        : (error as Error).message
+        : fromBytes((error as Error).message)
       throw this.#refuse(base, name, unknown)
     }
   }
@@ -149,7 +149,7 @@ export class ModuleFiles {
     const before = source.slice(0, at).split('\n')
     const column = (before.at(-1) ?? '').length + 1
     this.fault = { message, file: this.absolute(base), line: before.length, column }
-    return new GuestError('Error', message)
+    return new GuestError('Error', toBytes(message))
   }
 }
 
@@ -183,7 +183,8 @@ function readModule(path: string, id: string): string {
     const code = (error as NodeJS.ErrnoException).code
     throw new GuestError('Error', code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`)
   }
-  if (bytes.length > MAX_FILE) throw new GuestError('Error', `${id} is larger than ${MAX_FILE} bytes`)
-  if (bytes.includes(0)) throw new GuestError('Error', `${id} holds a NUL`)
+  if (bytes.length > MAX_FILE)
+    throw new GuestError('Error', toBytes(`${id} is larger than ${MAX_FILE} bytes`))
+  if (bytes.includes(0)) throw new GuestError('Error', toBytes(`${id} holds a NUL`))
   return bytes.toString('utf8')
 }

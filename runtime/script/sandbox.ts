@@ -7,7 +7,8 @@
 import { type HookRequest, Outcome, type Phase, type ScriptHost, type ScriptLimits } from '../phases.ts'
 import { conclude } from './conclude.ts'
 import type { DoorContext } from './door.ts'
-import { GuestLog } from './guest-log.ts'
+import { faultOf, MAX_DESCRIPTION } from './guest-fault.ts'
+import { GuestLog, harmless } from './guest-log.ts'
 import { addWebGlobals, type Guest, setUpGuest } from './guest-setup.ts'
 import { fromBytes, type GuestValues, Tag, toBytes } from './guest-values.ts'
 import { Instance, Poisoned } from './instance.ts'
@@ -16,7 +17,8 @@ import { PeerGroups } from './peer-groups.ts'
 import { Pending } from './pending.ts'
 import type { Address, Compiled } from './quickjs-module.ts'
 import { type Fault, HookFailure, readFault } from './script-error.ts'
-import { Decision, type Slot, Slots } from './slots.ts'
+import { type Settlement, Settlements } from './settlements.ts'
+import { Decision, findSlot, linkSlot, type Slot, Slots, unlinkSlot } from './slots.ts'
 
 export interface SandboxOptions {
   readonly compiled: Compiled
@@ -38,19 +40,10 @@ export interface SandboxOwner {
   lost(sandbox: Sandbox): void
 }
 
-/** What a watched promise came to. */
-export interface Settlement {
-  readonly failed: boolean
-  /** Of a failure. */
-  readonly fault: Fault
-  /** Of a value: its cell, to be freed. */
-  readonly cell: Address
-}
-
 /** ms of CPU time for compiling a script and running its top level. */
 const LOAD_CPU = 1000
-const MAX_DESCRIPTION = 64 * 1024
-const NO_FAULT: Fault = { message: '', frames: [] }
+/** ms; Node fires longer timers at once. */
+const MAX_WAIT = 2 ** 31 - 1
 
 export class Sandbox implements DoorContext {
   readonly instance: Instance
@@ -72,9 +65,8 @@ export class Sandbox implements DoorContext {
   #hasWebGlobals = false
   /** Bodies whose promises are to be settled, with the failure's message. */
   #bodies: [id: number, failure: string | null][] = []
-  readonly #tickets = new Map<number, (settlement: Settlement) => void>()
-  #lastTicket = 0
-  #settled: (() => void)[] = []
+  /** Promises that hooks, and `init`, wait for. */
+  readonly settlements = new Settlements()
   #deliveryPlanned = false
 
   /** A sandbox without its script, which `loadInto` adds. @throws Poisoned */
@@ -82,14 +74,14 @@ export class Sandbox implements DoorContext {
     const { compiled, limits, modules, host, params } = options
     this.options = options
     this.host = host
-    this.log = new GuestLog(`${options.name}: `, (level, line) => host.log(level, line))
+    this.log = new GuestLog(toBytes(`${options.name}: `), (level, line) => host.log(level, line))
     this.instance = new Instance({
       compiled,
       memory: limits.memory,
       stack: limits.stack,
       cpu: LOAD_CPU,
       modules,
-      onInternalError: (error) => host.log('alert', `script engine: ${(error as Error)?.stack ?? error}`),
+      onInternalError: (error) => host.log('alert', internalError(error)),
     })
     this.values = this.instance.values
     this.slots = new Slots(this.instance, this, () => this.#makeSlot())
@@ -113,7 +105,7 @@ export class Sandbox implements DoorContext {
 
   /** Runs one hook. @throws HookFailure, Poisoned */
   run(phase: Phase, request: HookRequest): Outcome {
-    const slot = this.#slotOf(request)
+    const slot = findSlot(request, this) ?? this.slots.open(request)
     slot.phase = phase
     slot.active = true
     slot.decision = Decision.NONE
@@ -125,7 +117,7 @@ export class Sandbox implements DoorContext {
     } finally {
       this.current = null
       if (outcome !== Outcome.SUSPENDED) this.#ended(slot)
-      if (this.#settled.length > 0) this.#planDelivery()
+      if (this.settlements.anyReady) this.#planDelivery()
     }
   }
 
@@ -136,15 +128,8 @@ export class Sandbox implements DoorContext {
       slot.phase === 'balancer' ? instance.call2(hook, slot.r, slot.upstream) : instance.call1(hook, slot.r)
     if (instance.hasJobs || this.#bodies.length > 0) this.drain()
     const outcome = conclude(this, slot, cell)
-    if (instance.hasRejections) this.#reportRejections()
+    if (instance.rejections.any) this.#reportRejections()
     return outcome
-  }
-
-  #slotOf(request: HookRequest): Slot {
-    for (let slot = request.scriptState as Slot | null; slot !== null; slot = slot.next) {
-      if (slot.owner === this) return slot
-    }
-    return this.slots.open(request)
   }
 
   /** A hook is over. What the script put aside, or still holds of the request, makes the slot stay until its end. */
@@ -158,25 +143,13 @@ export class Sandbox implements DoorContext {
 
   #link(slot: Slot): void {
     this.slots.keep(slot)
-    const request = slot.request!
-    for (let other = request.scriptState as Slot | null; other !== null; other = other.next)
-      if (other === slot) return
-    slot.next = request.scriptState as Slot | null
-    request.scriptState = slot
+    linkSlot(slot)
   }
 
   /** The request is over, or given up: whatever the script still waits for is dropped. */
   release(request: HookRequest): void {
-    let before: Slot | null = null
-    for (let slot = request.scriptState as Slot | null; slot !== null; slot = slot.next) {
-      if (slot.owner === this) {
-        if (before === null) request.scriptState = slot.next
-        else before.next = slot.next
-        this.#releaseSlot(slot)
-        return
-      }
-      before = slot
-    }
+    const slot = unlinkSlot(request, this)
+    if (slot !== null) this.#releaseSlot(slot)
   }
 
   #releaseSlot(slot: Slot): void {
@@ -207,32 +180,22 @@ export class Sandbox implements DoorContext {
   /** The hook waits for this promise, whose cell stays the caller's. @throws Poisoned */
   suspend(slot: Slot, promise: Address): Outcome {
     slot.ticket = this.watch(promise, (settlement) => this.#resume(slot, settlement))
-    slot.wallTimer = setTimeout(() => this.#onWall(slot), this.options.limits.wall)
+    slot.wallTimer = setTimeout(() => this.#onWall(slot), Math.min(this.options.limits.wall, MAX_WAIT))
     this.#link(slot)
     return Outcome.SUSPENDED
   }
 
-  /** @returns a ticket, by which the watch can be given up */
+  /** @returns a ticket, by which the watch can be given up. @throws Poisoned */
   watch(promise: Address, done: (settlement: Settlement) => void): number {
-    this.#lastTicket = this.#lastTicket === 0x7fffffff ? 1 : this.#lastTicket + 1
-    const ticket = this.#lastTicket
-    this.#tickets.set(ticket, done)
+    const ticket = this.settlements.add(done)
     this.#freeResult(this.instance.call2(this.guest.watch, promise, this.#intOf(ticket)))
     return ticket
   }
 
-  forgetTicket(ticket: number): void {
-    this.#tickets.delete(ticket)
-  }
-
   settled(ticket: number, failed: boolean, value: Address): void {
-    const done = this.#tickets.get(ticket)
-    if (done === undefined) return
-    this.#tickets.delete(ticket)
-    const settlement = failed
-      ? { failed, fault: readFault(fromBytes(this.values.text(value, 'an error', MAX_DESCRIPTION))), cell: 0 }
-      : { failed, fault: NO_FAULT, cell: this.instance.duplicate(value) }
-    this.#settled.push(() => done(settlement))
+    if (!this.settlements.isAwaited(ticket)) return
+    const fault = failed ? readFault(fromBytes(this.values.text(value, 'an error', MAX_DESCRIPTION))) : null
+    this.settlements.settle(ticket, { fault, cell: failed ? 0 : this.instance.duplicate(value) })
   }
 
   #resume(slot: Slot, settlement: Settlement): void {
@@ -243,7 +206,7 @@ export class Sandbox implements DoorContext {
     this.instance.enter()
     let outcome: Outcome
     try {
-      if (settlement.failed) throw new HookFailure(settlement.fault, false)
+      if (settlement.fault !== null) throw new HookFailure(settlement.fault, false)
       outcome = conclude(this, slot, settlement.cell)
     } catch (error) {
       outcome = this.options.owner.failed(phase, request, error)
@@ -255,7 +218,7 @@ export class Sandbox implements DoorContext {
   }
 
   #stopWaiting(slot: Slot): void {
-    if (slot.ticket !== 0) this.#tickets.delete(slot.ticket)
+    this.settlements.drop(slot.ticket)
     slot.ticket = 0
     if (slot.wallTimer !== null) clearTimeout(slot.wallTimer)
     slot.wallTimer = null
@@ -312,7 +275,7 @@ export class Sandbox implements DoorContext {
     this.instance.enter()
     try {
       action()
-      if (this.instance.hasRejections) this.#reportRejections()
+      if (this.instance.rejections.any) this.#reportRejections()
     } catch (error) {
       if (!(error instanceof Poisoned)) throw error
     } finally {
@@ -336,7 +299,7 @@ export class Sandbox implements DoorContext {
 
   #settleBody(id: number, failure: string | null): void {
     const { instance, values } = this
-    const message = failure === null ? instance.undefinedCell : values.string(toBytes(failure))
+    const message = failure === null ? instance.undefinedCell : values.string(failure)
     this.#freeResult(instance.call2(this.guest.settleBody, this.#intOf(id), message))
     if (failure !== null) instance.free(message)
   }
@@ -344,11 +307,7 @@ export class Sandbox implements DoorContext {
   /** Tells the requests whose hooks have settled. Outside the guest only. */
   deliver(): void {
     this.#deliveryPlanned = false
-    while (this.#settled.length > 0) {
-      const all = this.#settled
-      this.#settled = []
-      for (const done of all) done()
-    }
+    this.settlements.deliver()
     if (this.instance.poison !== null) this.options.owner.lost(this)
   }
 
@@ -361,25 +320,10 @@ export class Sandbox implements DoorContext {
 
   // ---- errors ----
 
-  /** What a guest error says. Frees its cell. @throws Poisoned */
-  faultOf(error: Address): Fault {
-    const { instance, values } = this
-    instance.clock.reset()
-    const described = instance.call1(this.guest.describe, error)
-    instance.free(error)
-    if (values.tag(described) === Tag.EXCEPTION) {
-      instance.free(instance.takeException(described))
-      return { message: 'an error that cannot be described', frames: [] }
-    }
-    const text = values.text(described, 'an error', MAX_DESCRIPTION)
-    instance.free(described)
-    return readFault(fromBytes(text))
-  }
-
   /** The failure that a guest error, whose cell is freed, stands for. @throws Poisoned */
   failureOf(error: Address): HookFailure {
     const { killed, cpuMessage } = this.instance
-    const fault = this.faultOf(error)
+    const fault = faultOf(this.instance, this.guest, error)
     return killed
       ? new HookFailure({ message: cpuMessage, frames: fault.frames }, true)
       : new HookFailure(fault, false)
@@ -387,11 +331,11 @@ export class Sandbox implements DoorContext {
 
   /** Frees the cell. */
   reportUnhandled(error: Address): void {
-    this.options.owner.unhandled(this.faultOf(error), this.current?.request ?? null)
+    this.options.owner.unhandled(faultOf(this.instance, this.guest, error), this.current?.request ?? null)
   }
 
   #reportRejections(): void {
-    for (const reason of this.instance.takeRejections()) this.reportUnhandled(reason)
+    for (const reason of this.instance.rejections.take()) this.reportUnhandled(reason)
   }
 
   // ---- the rest of the door ----
@@ -406,7 +350,7 @@ export class Sandbox implements DoorContext {
     const { instance } = this
     const made = instance.call(this.guest.makeSlot)
     if (this.values.tag(made) === Tag.EXCEPTION) {
-      throw instance.doom(this.faultOf(instance.takeException(made)).message)
+      throw instance.doom(faultOf(instance, this.guest, instance.takeException(made)).message)
     }
     const slot = { r: instance.property(made, 'r'), upstream: instance.property(made, 'upstream') }
     instance.free(made)
@@ -425,14 +369,17 @@ export class Sandbox implements DoorContext {
   end(error: Error | null): void {
     this.instance.doom('the sandbox has ended')
     this.#pending.clear()
-    this.#tickets.clear()
-    this.#settled = []
+    this.settlements.clear()
     for (const slot of [...this.slots.inUse]) {
       const waits = slot.ticket !== 0
       if (error !== null && waits) this.#giveUp(slot, error)
       else this.#stopWaiting(slot)
     }
   }
+}
+
+function internalError(error: unknown): string {
+  return harmless(toBytes(`script engine: ${error instanceof Error ? error.stack : error}`))
 }
 
 /** The request is over for every script that has run for it. */

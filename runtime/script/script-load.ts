@@ -11,6 +11,8 @@ import { type Fault, HookFailure, ownFrame, ScriptError } from './script-error.t
 const WEB_GLOBALS = /\b(?:URL|URLSearchParams|TextEncoder|TextDecoder|atob|btoa|structuredClone)\b/
 const VARIABLE = /\bvariables\s*(?:\?\.|\.)\s*([A-Za-z_]\w*)/g
 const MAX_EXPORTS = 64 * 1024
+/** ms; Node fires longer timers at once. */
+const MAX_WAIT = 2 ** 31 - 1
 const PENDING = 0
 const REJECTED = 2
 
@@ -46,7 +48,7 @@ function evaluateMain(sandbox: Sandbox): Address {
     result,
     'the top level awaits something that does not come while it loads',
   )
-  for (const reason of instance.takeRejections()) throw sandbox.failureOf(reason)
+  for (const reason of instance.rejections.take()) throw sandbox.failureOf(reason)
   if (instance.killed) throw new HookFailure({ message: instance.cpuMessage, frames: [] }, true)
   return namespace
 }
@@ -127,7 +129,7 @@ function runInit(sandbox: Sandbox): Promise<void> | null {
   sandbox.drain()
   if (instance.promiseState(result) === PENDING) return waitForInit(sandbox, result)
   instance.free(settledValue(sandbox, result, ''))
-  for (const reason of instance.takeRejections()) throw sandbox.failureOf(reason)
+  for (const reason of instance.rejections.take()) throw sandbox.failureOf(reason)
   return null
 }
 
@@ -135,18 +137,21 @@ function waitForInit(sandbox: Sandbox, promise: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     const { wall } = sandbox.options.limits
     const fail = (error: unknown): void => reject(toScriptError(sandbox, error))
-    const ticket = sandbox.watch(promise, ({ failed, fault, cell }) => {
+    const ticket = sandbox.watch(promise, ({ fault, cell }) => {
       clearTimeout(timer)
-      if (failed) fail(new HookFailure(fault, false))
+      if (fault !== null) fail(new HookFailure(fault, false))
       else {
         sandbox.instance.free(cell)
         resolve()
       }
     })
-    const timer = setTimeout(() => {
-      sandbox.forgetTicket(ticket)
-      fail(new HookFailure({ message: `init has waited for more than ${wall} ms`, frames: [] }, true))
-    }, wall)
+    const timer = setTimeout(
+      () => {
+        sandbox.settlements.drop(ticket)
+        fail(new HookFailure({ message: `init has waited for more than ${wall} ms`, frames: [] }, true))
+      },
+      Math.min(wall, MAX_WAIT),
+    )
     sandbox.instance.free(promise)
   })
 }
@@ -157,7 +162,7 @@ function toScriptError(sandbox: Sandbox, error: unknown): unknown {
   const { modules } = sandbox.options
   if (error instanceof HookFailure) return faultError(sandbox, error.fault)
   if (error instanceof Poisoned || error instanceof GuestError) {
-    return new ScriptError(modules.absolute(modules.main), 0, 0, error.message)
+    return new ScriptError(modules.absolute(modules.main), 0, 0, fromBytes(error.message))
   }
   return error
 }

@@ -129,7 +129,7 @@ function checkReferences(instance: Instance): void {
 function checkJobs(instance: Instance): void {
   expect(!instance.hasJobs, 'its job queue')
   instance.free(instance.evaluate('void Promise.reject(7)', 'self-test', EvalFlag.GLOBAL))
-  const reasons = instance.takeRejections()
+  const reasons = instance.rejections.take()
   expect(reasons.length === 1 && instance.values.low(reasons[0]) === 7, 'its rejection tracker')
   instance.free(instance.evaluate('void Promise.resolve().then(() => {})', 'self-test', EvalFlag.GLOBAL))
   expect(instance.hasJobs, 'its job queue')

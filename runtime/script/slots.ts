@@ -145,6 +145,39 @@ export class Slots {
   }
 }
 
+// ---- the slots of one request, a list from `HookRequest.scriptState` on ----
+
+/** The slot that this sandbox has for the request. */
+export function findSlot(request: HookRequest, owner: unknown): Slot | null {
+  for (let slot = request.scriptState as Slot | null; slot !== null; slot = slot.next) {
+    if (slot.owner === owner) return slot
+  }
+  return null
+}
+
+/** Has the request know its slot, from one hook to the next. */
+export function linkSlot(slot: Slot): void {
+  const request = slot.request!
+  if (findSlot(request, slot.owner) !== null) return
+  slot.next = request.scriptState as Slot | null
+  request.scriptState = slot
+}
+
+/** Takes this sandbox's slot from the request. */
+export function unlinkSlot(request: HookRequest, owner: unknown): Slot | null {
+  let before: Slot | null = null
+  for (let slot = request.scriptState as Slot | null; slot !== null; slot = slot.next) {
+    if (slot.owner === owner) {
+      if (before === null) request.scriptState = slot.next
+      else before.next = slot.next
+      slot.next = null
+      return slot
+    }
+    before = slot
+  }
+  return null
+}
+
 const STALE = new GuestError(
   'Error',
   'this request is over: r and what belongs to it cannot be used any more',

@@ -128,19 +128,18 @@ test('ETag and Last-Modified are replaced, or taken away by an empty value', () 
   )
 })
 
-test('a value with a control character never reaches the head', () => {
-  for (const bad of ['a\r\nX-Evil: 1', 'a\nb', 'a\0b', '\x7f', '\x1b[2J']) {
-    const { x, logged } = makeExchange()
+test('a value never brings a line of its own into the head', () => {
+  for (const [value, sent] of [
+    ['a\r\nX-Evil: 1', 'aX-Evil: 1'],
+    ['a\nb', 'ab'],
+    ['a\0b', 'ab'],
+    ['\r\n', undefined],
+    ['a\tb', 'a\tb'],
+  ] as const) {
+    const { x } = makeExchange()
     x.status = 200
-    applyHeaderRules(
-      x,
-      compile([
-        ['X-Uri', bad],
-        ['X-Good', 'a\tb'],
-      ])!,
-    )
-    assert.equal(x.headers.entries(), [['X-Good', 'a\tb']])
-    assert.equal(logged, ['[warn] "X-Uri" was left out: its value holds a control character'])
+    applyHeaderRules(x, compile([['X-Uri', value]])!)
+    assert.equal(x.headers.entries(), sent === undefined ? [] : [['X-Uri', sent]])
   }
 })
 
@@ -170,6 +169,7 @@ test('trailers are announced with the head and filled in at its end', () => {
   fillTrailers(x, rules)
   assert.equal(x.trailers, [
     ['X-One', 'value at the end'],
+    ['X-Bad', 'ab'],
     ['X-Two', '2'],
   ])
 })

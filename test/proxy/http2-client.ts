@@ -1,6 +1,11 @@
 // HTTP/2 clients for tests: Node's own, and one that sends frames as a test writes them.
 
-import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  connect,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
 import type { Socket } from 'node:net'
 import { openClient, until } from './journey-tools.ts'
 
@@ -31,7 +36,12 @@ export function ask(
 ): Promise<Http2Answer> {
   const fields = typeof headers === 'string' ? { ':path': headers } : headers
   const stream = client.request(fields, { endStream: body === null })
-  const answer = { status: 0, headers: {} as IncomingHttpHeaders, body: '', trailers: null as IncomingHttpHeaders | null }
+  const answer = {
+    status: 0,
+    headers: {} as IncomingHttpHeaders,
+    body: '',
+    trailers: null as IncomingHttpHeaders | null,
+  }
   const interim: number[] = []
   stream.setEncoding('latin1')
   stream.on('headers', (received) => interim.push(received[':status']!))
@@ -91,7 +101,12 @@ export function frame(type: number, flags: number, stream: number, payload: Buff
 
 /** Header block of literal fields without indexing or Huffman (RFC 7541 section 6.2.2); short ones only. */
 export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): string {
-  return fields.map(([name, value]) => `\0${String.fromCharCode(name.length)}${name}${String.fromCharCode(value.length)}${value}`).join('')
+  return fields
+    .map(
+      ([name, value]) =>
+        `\0${String.fromCharCode(name.length)}${name}${String.fromCharCode(value.length)}${value}`,
+    )
+    .join('')
 }
 
 /** The pseudo-headers of a request. */
@@ -140,7 +155,8 @@ export class RawHttp2 {
 
   /** The first frame of this type, now or later. */
   async first(type: number, stream?: number): Promise<RawFrame> {
-    const find = () => this.frames.find((seen) => seen.type === type && (stream === undefined || seen.stream === stream))
+    const find = () =>
+      this.frames.find((seen) => seen.type === type && (stream === undefined || seen.stream === stream))
     await until(`frame of type ${type}`, () => find() !== undefined)
     return find()!
   }
@@ -155,7 +171,12 @@ export class RawHttp2 {
       const length = this.#rest.readUIntBE(0, 3)
       if (this.#rest.length < 9 + length) return
       const [type, flags] = [this.#rest[3], this.#rest[4]]
-      this.frames.push({ type, flags, stream: this.#rest.readUInt32BE(5), payload: this.#rest.subarray(9, 9 + length) })
+      this.frames.push({
+        type,
+        flags,
+        stream: this.#rest.readUInt32BE(5),
+        payload: this.#rest.subarray(9, 9 + length),
+      })
       this.#rest = this.#rest.subarray(9 + length)
     }
   }

@@ -1,4 +1,5 @@
 // The globals of a script, and what it cannot do with them.
+import { runInThisContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Outcome } from '../../runtime/phases.ts'
@@ -60,8 +61,7 @@ const SAME = [
 
 test('what the web and Node have, as they have it', async () => {
   for (const expression of SAME) {
-    // biome-ignore lint/security/noGlobalEval: these texts stand above
-    const expected = JSON.parse(JSON.stringify([(0, eval)(expression)]))[0]
+    const expected = JSON.parse(JSON.stringify([runInThisContext(`(${expression})`)]))[0]
     assert.equal(await evaluate(expression), expected, expression)
   }
 })
@@ -127,21 +127,23 @@ test('there is nothing of the host', async () => {
     'prelude',
   ]
   assert.equal(await evaluate(`${JSON.stringify(names)}.filter((name) => name in globalThis)`), [])
-  assert.is(await evaluate('typeof import.meta.url'), 'string')
-  assert.not.match(String(await evaluate('import.meta.url')), '/')
+  assert.equal(await evaluate('Object.keys(import.meta)'), [])
   assert.not.match(String(await evaluate('new Error("x").stack')), /node_modules|dist|sluice:prelude/)
 })
 
 test('tampering with builtins harms nobody but the script', async () => {
   const script = await load(`
     const evil = () => { throw new Error('tampered') }
-    for (const type of [Object, Array, String, Number, Promise, Function, RegExp, Map, Set, Uint8Array, ArrayBuffer, Error]) {
-      for (const name of Reflect.ownKeys(type.prototype)) {
-        try { type.prototype[name] = evil } catch {}
-      }
-      for (const name of Reflect.ownKeys(type)) {
-        try { type[name] = evil } catch {}
-      }
+    const { ownKeys } = Reflect
+    const types = [Object, Array, String, Number, Promise, Function, RegExp, Map, Set, Uint8Array, ArrayBuffer, Error]
+    const owners = []
+    for (const type of types) {
+      for (const name of ownKeys(type.prototype)) owners.push([type.prototype, name])
+      for (const name of ownKeys(type)) owners.push([type, name])
+    }
+    for (let i = 0; i < owners.length; i++) {
+      const owner = owners[i]
+      try { owner[0][owner[1]] = evil } catch {}
     }
     Object.prototype.host = 'polluted'
     Object.prototype.then = undefined

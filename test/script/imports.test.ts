@@ -41,7 +41,7 @@ test('errors in an imported file are told by that file', async () => {
   const root = folder({ 'main.js': HOOK, 'lib/name.js': '\nexport const name = null.x' })
   assert.match(
     await refusal(undefined, { file: join(root, 'main.js') }),
-    `${root}/lib/name.js:2:26: TypeError`,
+    `${root}/lib/name.js:2:25: TypeError`,
   )
   writeFileSync(join(root, 'lib/name.js'), 'export const name = (')
   assert.match(await refusal(undefined, { file: join(root, 'main.js') }), `${root}/lib/name.js:1:`)
@@ -142,7 +142,7 @@ test('host builtins through a module of the library', async () => {
   request.start(script, 'log')
   assert.is(
     request.logged[0],
-    'info hooks.js: 3421780262 3142237357 1335831723 07117fe4a1ebd544965dc19573183da2 n1c7JbchZ6U0u2oldJqr7lOHpmgqQkJebwVlqmAaGUw= 20 false true',
+    'info hooks.js: 3421780262 3142237357 1335831723 07117fe4a1ebd544965dc19573183da2 7pBA9lw0GFXgcP9DjrDqnVuDGyosJw+371ktdQQI47M= 20 false true',
   )
 })
 

@@ -108,7 +108,7 @@ test('losses in quick succession slow the respawn down', async () => {
 })
 
 test('fifty scripts come and go, their memory too', async () => {
-  const source = 'const table = new Array(2e6).fill(7)\nexport function log(r) { r.log(table.length) }'
+  const source = 'const table = new Uint8Array(20e6).fill(7)\nexport function log(r) { r.log(table.length) }'
   const round = async (): Promise<void> => {
     for (let i = 0; i < 50; i++) {
       const script = await load(source)
