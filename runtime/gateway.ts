@@ -37,7 +37,7 @@ export class Gateway {
   readonly #prefix: string
   readonly #sockets: ListenSockets
   readonly #connections = new Set<OpenConnection>()
-  readonly #homes = new Map<string, ConnectionHome>()
+  readonly #homes = new Map<string, Home>()
   readonly #live = new Set<Generation>()
   readonly #services: Services
   #files: LogFiles
@@ -128,7 +128,9 @@ export class Gateway {
       this.#errorLog = new ErrorLog(model.main.errorLog, files)
       this.#files.close()
       this.#files = files
-      return this.#swap(generation, started)
+      const result = this.#swap(generation, started)
+      for (const home of this.#homes.values()) home.listening = generation.listensOn(home.key)
+      return result
     })
   }
 
@@ -222,6 +224,12 @@ export class Gateway {
       socket.destroy()
       return
     }
+    if (!generation.listensOn(key)) {
+      // Opened a moment before the generation that it belongs to serves.
+      if (this.#sockets.has(key)) setImmediate(() => this.#accept(socket, key))
+      else socket.destroy()
+      return
+    }
     this.#services.stats.accepted++
     this.#services.stats.handled++
     const home = this.#home(key)
@@ -230,7 +238,7 @@ export class Gateway {
     else new ClientConnection(socket, home)
   }
 
-  #home(key: string): ConnectionHome {
+  #home(key: string): Home {
     let home = this.#homes.get(key)
     if (home === undefined) {
       home = new Home(this, key, this.#connections, () => {
@@ -282,14 +290,16 @@ export class Gateway {
 
 /** What the connections of one listening address know of the gateway: always the current generation. */
 class Home implements ConnectionHome {
+  readonly key: string
   readonly #gateway: Gateway
-  readonly #key: string
   readonly #onClosed: () => void
   readonly #connections: Set<OpenConnection>
+  readonly #own = new Set<OpenConnection>()
+  #listening = true
 
   constructor(gateway: Gateway, key: string, connections: Set<OpenConnection>, onClosed: () => void) {
     this.#gateway = gateway
-    this.#key = key
+    this.key = key
     this.#connections = connections
     this.#onClosed = onClosed
   }
@@ -299,19 +309,31 @@ class Home implements ConnectionHome {
   }
 
   get draining(): boolean {
-    return this.#gateway.draining
+    return !this.#listening || this.#gateway.draining
+  }
+
+  /** Whether the current generation has this address; without it, only what is being answered is finished. */
+  set listening(value: boolean) {
+    this.#listening = value
+    if (value) return
+    for (const connection of this.#own) {
+      if (connection.phase === 'reading') connection.destroy()
+      else connection.drain()
+    }
   }
 
   listenerOf(socket: Socket): Listener {
-    return this.#gateway.generation.listener(this.#key, socket)
+    return this.#gateway.generation.listener(this.key, socket)
   }
 
   opened(connection: OpenConnection): void {
     this.#connections.add(connection)
+    this.#own.add(connection)
   }
 
   closed(connection: OpenConnection): void {
     this.#connections.delete(connection)
+    this.#own.delete(connection)
     this.#onClosed()
   }
 }

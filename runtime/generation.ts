@@ -62,6 +62,10 @@ export class Generation implements GenerationPin {
     return this.#pins
   }
 
+  listensOn(key: string): boolean {
+    return this.#listeners.has(key)
+  }
+
   /** The servers behind a bound address; a wildcard's connections may belong to a more specific `listen`. */
   listener(key: string, socket: Pick<Socket, 'localAddress'>): Listener {
     const listener = this.#listeners.get(key)

@@ -82,7 +82,7 @@ export class RequestReader {
   #targetEnd = 0
   #lineEnd = 0
   #version: 9 | 10 | 11 = 11
-  /** Best-effort request line for the log when {@link next} returned a fault. */
+  /** Best-effort request line for the log when {@link next} returned a fault, or after {@link giveUp}. */
   faultLine: string | null = null
 
   constructor(limits: HeadLimits) {
@@ -95,6 +95,11 @@ export class RequestReader {
    */
   push(chunk: Buffer): void {
     this.#buffer.push(chunk)
+  }
+
+  /** The rest of the head is not waited for: as if it had been read and found faulty. */
+  giveUp(fault: HttpFault): HttpFault {
+    return this.#refuse(fault)
   }
 
   /** True if bytes of a next request have arrived. */

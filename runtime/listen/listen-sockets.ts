@@ -42,6 +42,10 @@ export class ListenSockets {
     return [...this.#servers.keys()]
   }
 
+  has(key: string): boolean {
+    return this.#servers.has(key)
+  }
+
   /** The port that the system chose where 0 was asked for. */
   port(key: string): number | null {
     const address = this.#servers.get(key)?.address()

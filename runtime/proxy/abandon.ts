@@ -18,3 +18,14 @@ export function abandon(x: Exchange): void {
   services.abandonHook(x)
   services.resume(x, Step.LOG)
 }
+
+/** An upstream is at work for the exchange, or for a subrequest of it, that need not go on when the client has left. */
+export function waitsForUpstream(x: Exchange): boolean {
+  const { call, authorization } = x
+  if (call !== null && call.connection !== null && !call.plan.settings.proxyIgnoreClientAbort) return true
+  if (authorization !== null && !authorization.done && waitsForUpstream(authorization.exchange)) return true
+  for (let filter = x.lastFilter; filter !== null; filter = filter.previous) {
+    for (const inner of filter.inner) if (waitsForUpstream(inner)) return true
+  }
+  return false
+}

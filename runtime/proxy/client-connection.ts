@@ -26,6 +26,8 @@ type State = (typeof State)[keyof typeof State]
 /** Chunks up to this size are joined with their framing into one string and written at once. */
 const SMALL = 16384
 
+const HEAD_TIMEOUT = new HttpFault(408, 'client timed out')
+
 let lastConnection = 0
 
 /** `$connection`: counts up in this process. */
@@ -508,7 +510,7 @@ export class ClientConnection implements ClientTransport, OpenConnection {
   /** nginx closes without an answer when the head does not come in time, and logs 408. */
   #refuse408(): void {
     this.#state = State.SERVING
-    this.#refuse(new HttpFault(408, 'client timed out'))
+    this.#refuse(this.#reader.giveUp(HEAD_TIMEOUT))
   }
 }
 

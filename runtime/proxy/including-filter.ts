@@ -37,6 +37,10 @@ export abstract class IncludingFilter extends ResponseFilter implements Subreque
   /** All input has been looked at. */
   abstract get idle(): boolean
 
+  override get inner(): Iterable<Exchange> {
+    return [...this.#running].map((subrequest) => subrequest.exchange)
+  }
+
   get pendingBytes(): number {
     return this.#text.length + this.#queued + this.next.pendingBytes
   }

@@ -37,6 +37,11 @@ export abstract class ResponseFilter implements ResponseOutput {
   /** The exchange is over, or its response begins anew: nothing of the filter may go on. A second call does nothing. */
   abstract dispose(): void
 
+  /** Exchanges that this one waits for. */
+  get inner(): Iterable<Exchange> {
+    return NONE
+  }
+
   sendFramed(): boolean {
     throw new Error('filters change bodies: chunked framing cannot go through them untouched')
   }
@@ -47,6 +52,8 @@ export abstract class ResponseFilter implements ResponseOutput {
     else this.previous.drained()
   }
 }
+
+const NONE: readonly Exchange[] = []
 
 /** The client has taken what was written: the filters hear of it first. */
 export function outputDrained(x: Exchange): void {

@@ -44,6 +44,8 @@ export function error(x: Exchange): Step {
   if (authenticate !== undefined) headers.set('WWW-Authenticate', authenticate)
   headers.location = status >= 300 && status < 400 ? location : null
   specialPage(x, status)
+  // nginx's own 494 to 497 are 400 to everybody else.
+  x.errorStatus = x.status
   return Step.HEADER_FILTER
 }
 

@@ -14,7 +14,7 @@ import {
   type ScriptLimits,
 } from '../phases.ts'
 import { GuestLog, harmless } from './guest-log.ts'
-import { fromBytes, GuestError, toBytes } from './guest-values.ts'
+import { fromBytes, GuestError, OutOfMemory, toBytes } from './guest-values.ts'
 import { HOOKS, type Hook } from './hook-exports.ts'
 import { ModuleFiles } from './module-files.ts'
 import { type Compiled, compileQuickJs } from './quickjs-module.ts'
@@ -22,8 +22,8 @@ import { Sandbox, type SandboxOwner } from './sandbox.ts'
 import { type Fault, faultLine, HookFailure, ScriptError } from './script-error.ts'
 import { loadInto } from './script-load.ts'
 import { selfTest } from './self-test.ts'
+import type { Slot } from './slots.ts'
 
-export { releaseRequest } from './sandbox.ts'
 export { ScriptError }
 
 export interface ScriptOptions {
@@ -158,15 +158,19 @@ export class Script implements SandboxOwner {
     try {
       return sandbox.run(phase, request)
     } catch (error) {
+      if (error instanceof OutOfMemory) sandbox.instance.doom(error.message)
       const outcome = this.failed(phase, request, error)
       if (sandbox.instance.poison !== null) this.lost(sandbox)
       return outcome
     }
   }
 
-  /** The request is over: what the script waits for in its name is dropped. Harmless if it waits for nothing. */
+  /**
+   * Nobody waits for the request any more (its client has left): a suspended hook, timers and reads of this script are
+   * dropped. `r.ctx` stays for the log hook, until {@link releaseRequest}. Harmless if nothing is suspended.
+   */
   abandon(request: HookRequest): void {
-    if (request.scriptState !== null) this.#sandbox?.release(request)
+    if (request.scriptState !== null) this.#sandbox?.abandon(request)
   }
 
   /** Lets go of the sandbox. Hooks that wait are dropped without a word. */
@@ -265,6 +269,20 @@ export class Script implements SandboxOwner {
       sandbox.end(null)
       throw error
     }
+  }
+}
+
+/**
+ * The request is over: every script that has run for it lets go of what it has put aside (`r.ctx`), of timers, and of
+ * every `r` that it still holds. To be called once, after the log phase; log hooks that wait may end first.
+ */
+export function releaseRequest(request: HookRequest): void {
+  for (
+    let slot = request.scriptState as Slot | null;
+    slot !== null;
+    slot = request.scriptState as Slot | null
+  ) {
+    ;(slot.owner as Sandbox).release(request)
   }
 }
 

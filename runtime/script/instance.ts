@@ -16,7 +16,7 @@ import { Rejections } from './rejections.ts'
 export type HostFunction = (self: Address, argv: Address) => Address
 
 /** Arguments that a host function may read; those the guest leaves out are undefined. */
-export const MIN_ARGUMENTS = 4
+const MIN_ARGUMENTS = 4
 
 /** Where `import` finds its modules. Both throw GuestError with a message for the script. */
 export interface ModuleSource {

@@ -75,7 +75,7 @@ const PAGE = 65536
 const INITIAL_PAGES = 96
 
 /** Bytes of the smallest sandbox: the engine's data and stack, and room for a script. */
-export const MIN_MEMORY = 8 * 1024 * 1024
+const MIN_MEMORY = 8 * 1024 * 1024
 const MAX_MEMORY = 2 ** 31
 
 const EXPORTS = {

@@ -18,7 +18,7 @@ import { Pending } from './pending.ts'
 import type { Address, Compiled } from './quickjs-module.ts'
 import { type Fault, HookFailure, readFault } from './script-error.ts'
 import { type Settlement, Settlements } from './settlements.ts'
-import { Decision, findSlot, linkSlot, type Slot, Slots, unlinkSlot } from './slots.ts'
+import { Decision, findSlot, isGone, linkSlot, type Slot, Slots, unlinkSlot } from './slots.ts'
 
 export interface SandboxOptions {
   readonly compiled: Compiled
@@ -81,7 +81,8 @@ export class Sandbox implements DoorContext {
       stack: limits.stack,
       cpu: LOAD_CPU,
       modules,
-      onInternalError: (error) => host.log('alert', internalError(error)),
+      onInternalError: (error) =>
+        host.log('alert', harmless(toBytes(`script engine: ${(error as Error)?.stack ?? error}`))),
     })
     this.values = this.instance.values
     this.slots = new Slots(this.instance, this, () => this.#makeSlot())
@@ -105,6 +106,7 @@ export class Sandbox implements DoorContext {
 
   /** Runs one hook. @throws HookFailure, Poisoned */
   run(phase: Phase, request: HookRequest): Outcome {
+    this.instance.enter()
     const slot = findSlot(request, this) ?? this.slots.open(request)
     slot.phase = phase
     slot.active = true
@@ -123,7 +125,6 @@ export class Sandbox implements DoorContext {
 
   #call(slot: Slot, hook: Address): Outcome {
     const { instance } = this
-    instance.enter()
     const cell =
       slot.phase === 'balancer' ? instance.call2(hook, slot.r, slot.upstream) : instance.call1(hook, slot.r)
     if (instance.hasJobs || this.#bodies.length > 0) this.drain()
@@ -137,7 +138,8 @@ export class Sandbox implements DoorContext {
     slot.active = false
     if (this.instance.poison !== null) return
     slot.resetDecision()
-    if (slot.kept || !this.slots.isUnshared(slot)) this.#link(slot)
+    if (slot.over) this.#release(slot)
+    else if (slot.kept || !this.slots.isUnshared(slot)) this.#link(slot)
     else this.slots.release(slot)
   }
 
@@ -146,29 +148,46 @@ export class Sandbox implements DoorContext {
     linkSlot(slot)
   }
 
-  /** The request is over, or given up: whatever the script still waits for is dropped. */
-  release(request: HookRequest): void {
-    const slot = unlinkSlot(request, this)
-    if (slot !== null) this.#releaseSlot(slot)
-  }
-
-  #releaseSlot(slot: Slot): void {
+  /** Nobody waits for the request any more: the hook that is suspended, its timers and reads are dropped. */
+  abandon(request: HookRequest): void {
+    const slot = findSlot(request, this)
+    if (slot === null || slot.phase === 'log') return
     slot.active = false
     this.#stopWaiting(slot)
-    const dropped = this.#pending.dropAll(slot)
+    this.#forget(slot, false)
+  }
+
+  /** The request is over. A log hook that still waits for something may end first. */
+  release(request: HookRequest): void {
+    const slot = unlinkSlot(request, this)
+    if (slot === null) return
+    if (slot.phase === 'log' && slot.ticket !== 0) slot.over = true
+    else this.#release(slot)
+  }
+
+  #release(slot: Slot): void {
+    slot.active = false
+    this.#stopWaiting(slot)
     slot.requestBody = null
     slot.resetDecision()
-    if (this.instance.poison === null) {
-      try {
-        this.instance.enter()
-        for (const id of dropped) this.#freeResult(this.instance.call1(this.guest.drop, this.#intOf(id)))
-        this.#freeResult(this.instance.call1(this.guest.forget, slot.r))
-      } catch {
-        // Out of memory even for this: the instance is poisoned, and the next hook finds it so.
-      }
-    }
+    this.#forget(slot, true)
     if (this.instance.poison === null) this.slots.release(slot)
     else slot.request = null
+  }
+
+  /** Drops what the guest still waits for in the request's name and, if it is over, what it has put aside for it. */
+  #forget(slot: Slot, isOver: boolean): void {
+    const { instance, guest } = this
+    const dropped = this.#pending.dropAll(slot)
+    if (instance.poison !== null) return
+    try {
+      instance.enter()
+      for (const id of dropped) this.#freeResult(instance.call1(guest.drop, this.#intOf(id)))
+      if (isOver) this.#freeResult(instance.call1(guest.forget, slot.r))
+    } catch (error) {
+      // Out of memory even for this: the next hook finds the instance poisoned.
+      if (!(error instanceof Poisoned)) throw error
+    }
   }
 
   #freeResult(cell: Address): void {
@@ -201,7 +220,10 @@ export class Sandbox implements DoorContext {
   #resume(slot: Slot, settlement: Settlement): void {
     const { request, phase } = slot
     this.#stopWaiting(slot)
-    if (request === null || request.closed) return
+    if (request === null || isGone(slot)) {
+      if (settlement.cell !== 0) this.instance.free(settlement.cell)
+      return
+    }
     this.current = slot
     this.instance.enter()
     let outcome: Outcome
@@ -233,7 +255,7 @@ export class Sandbox implements DoorContext {
   #giveUp(slot: Slot, error: Error): void {
     const { request, phase } = slot
     this.#stopWaiting(slot)
-    if (request === null || request.closed) return
+    if (request === null || isGone(slot)) return
     const outcome = this.options.owner.failed(phase, request, error)
     this.#ended(slot)
     request.hookSettled(outcome)
@@ -270,14 +292,15 @@ export class Sandbox implements DoorContext {
   /** Goes into the guest for something that is no hook call: a timer, a body. */
   #enter(slot: Slot | null, action: () => void): void {
     if (this.instance.poison !== null) return
-    if (slot !== null && (slot.request === null || slot.request.closed)) return
+    if (slot !== null && (slot.request === null || isGone(slot))) return
     this.current = slot
     this.instance.enter()
     try {
       action()
       if (this.instance.rejections.any) this.#reportRejections()
     } catch (error) {
-      if (!(error instanceof Poisoned)) throw error
+      // Nobody can be told of it here but by losing the sandbox.
+      this.instance.doom(error instanceof Error ? error.message : String(error))
     } finally {
       this.current = null
     }
@@ -362,10 +385,7 @@ export class Sandbox implements DoorContext {
     return this.#int
   }
 
-  /**
-   * Lets go of everything: timers stop, hooks that wait end with this error (null: nobody waits for them any more).
-   * The instance itself goes with its last reference.
-   */
+  /** Lets go of everything: timers stop, hooks that wait end with this error (null: without a word). */
   end(error: Error | null): void {
     this.instance.doom('the sandbox has ended')
     this.#pending.clear()
@@ -375,20 +395,5 @@ export class Sandbox implements DoorContext {
       if (error !== null && waits) this.#giveUp(slot, error)
       else this.#stopWaiting(slot)
     }
-  }
-}
-
-function internalError(error: unknown): string {
-  return harmless(toBytes(`script engine: ${error instanceof Error ? error.stack : error}`))
-}
-
-/** The request is over for every script that has run for it. */
-export function releaseRequest(request: HookRequest): void {
-  for (
-    let slot = request.scriptState as Slot | null;
-    slot !== null;
-    slot = request.scriptState as Slot | null
-  ) {
-    ;(slot.owner as Sandbox).release(request)
   }
 }

@@ -7,7 +7,7 @@ import { toBytes } from './guest-values.ts'
 /** Name under which the prelude is compiled; its frames are no script's. */
 export const PRELUDE_FILE = 'sluice:prelude'
 /** Between stack and message in what `describe` of the prelude returns. */
-export const STACK_END = '\u0001'
+const STACK_END = '\u0001'
 
 const MAX_MESSAGE = 2048
 const MAX_FRAMES = 8

@@ -30,6 +30,8 @@ export class Slot {
   kept = false
   /** A hook runs or is suspended. */
   active = false
+  /** The request is over; only its log hook is still waited for. */
+  over = false
 
   // what the running hook decided
   decision: Decision = Decision.NONE
@@ -131,6 +133,7 @@ export class Slots {
     slot.request = null
     if (slot.kept) {
       slot.kept = false
+      slot.over = false
       slot.next = null
       this.#inUse.delete(slot)
     }
@@ -143,6 +146,11 @@ export class Slots {
     this.#instance.free(slot.r)
     this.#instance.free(slot.upstream)
   }
+}
+
+/** Nobody waits for what a hook decides; log hooks run for requests that are over. */
+export function isGone(slot: Slot): boolean {
+  return slot.request!.closed && slot.phase !== 'log'
 }
 
 // ---- the slots of one request, a list from `HookRequest.scriptState` on ----

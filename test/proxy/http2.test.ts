@@ -7,18 +7,7 @@ import { freePorts } from '../lib/ports.ts'
 import { startSluice } from '../lib/proxy-process.ts'
 import { rawRequest } from '../lib/raw-http.ts'
 import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
-import {
-  ask,
-  askOnce,
-  Frame,
-  frame,
-  get,
-  headerBlock,
-  PREFACE,
-  pseudo,
-  RawHttp2,
-  session,
-} from './http2-client.ts'
+import { ask, askOnce, Frame, frame, get, PREFACE, RawHttp2, session } from './http2-client.ts'
 import { once, socketUpstream, until } from './journey-tools.ts'
 
 /** What the upstreams do, as the test that runs says. */
@@ -216,6 +205,21 @@ test('a client that resets its stream frees the upstream, and the connection liv
   assert.is((await ask(client, '/variables')).status, 200)
   client.destroy()
   await sluice.waitForLog(/client prematurely closed connection, so upstream connection is closed too/)
+})
+
+test('a client that is gone frees every upstream of its streams', async () => {
+  let open = 0
+  serve = (socket) => {
+    open++
+    socket.on('close', () => open--)
+    socket.on('end', () => socket.end())
+  }
+  const client = session(port)
+  const asked = [1, 2, 3].map(() => ask(client, '/bare/'))
+  await until('three requests', () => open === 3)
+  client.destroy()
+  await until('no request', () => open === 0)
+  await Promise.all(asked)
 })
 
 test.run()

@@ -71,6 +71,7 @@ export function readToEnd(socket: Socket, ms = 5000): Promise<Buffer | null> {
       done(Buffer.concat(chunks))
     }
     socket.on('data', (chunk) => chunks.push(chunk))
+    if (socket.readableEnded || socket.destroyed) finish()
     socket.once('end', finish)
     socket.once('close', finish)
   })

@@ -102,11 +102,11 @@ test('a connection is used again, the one used last first; Connection: close end
   await body('/close')
   await body('/5')
   assert.is(connections(), before + 1)
-  await body('/once')
-  await until('the connection closes', () => true)
-  const after = connections()
+  const again = connections()
+  assert.is(await body('/once'), '/once')
   await body('/6')
-  assert.ok(connections() >= after)
+  // nginx 1.31: `Connection: close` towards the upstream, so the connection is not kept.
+  assert.ok(connections() >= again)
 })
 
 test('no more connections idle than keepalive allows', async () => {

@@ -224,9 +224,24 @@ test('the client leaves: nothing of the request is resumed', async () => {
   const abandoned = new FakeRequest()
   assert.is(abandoned.start(script, 'access'), Outcome.SUSPENDED)
   script.abandon(abandoned)
-  assert.is(abandoned.scriptState, null)
   await new FakeRequest().run(script, 'rewrite')
   assert.equal([gone.logged, gone.settlements, abandoned.logged, abandoned.settlements], [[], [], [], []])
+})
+
+test('the log hook of a client that left keeps r.ctx, and may wait', async () => {
+  const script = await load(`${SLEEP}
+    export async function access(r) { r.ctx.user = 'u1'; await sleep(1000) }
+    export async function log(r) { await sleep(10); r.log(r.ctx.user, r.uri) }`)
+  const request = new FakeRequest({ uri: '/left' })
+  assert.is(request.start(script, 'access'), Outcome.SUSPENDED)
+  request.closed = true
+  script.abandon(request)
+  const logged = request.run(script, 'log')
+  // The proxy is done with the request before the hook is.
+  releaseRequest(request)
+  assert.is(request.scriptState, null)
+  assert.is(await logged, Outcome.PASS)
+  assert.equal(request.logged, ['info hooks.js: u1 /left'])
 })
 
 test('timers: arguments, order, clearing', async () => {

@@ -44,6 +44,65 @@ test('the same attacks one after the other in one script', async () => {
   script.dispose()
 })
 
+test('every function that a script can reach stands every kind of value', async () => {
+  const host = new FakeHost()
+  const script = await load(
+    `
+    const odd = [undefined, null, true, -1, 2 ** 31, NaN, 1e300, 5n, 'x', '', 'a\\0b', 'x'.repeat(2e4), Symbol('s'), {}, [], () => {},
+      new Proxy({}, {}), Object.create(null), new Uint8Array(8), new ArrayBuffer(8, { maxByteLength: 16 }), { length: 2 ** 53 }, new Error('e')]
+    function reach(root) {
+      const seen = new Set()
+      const found = []
+      for (const queue = [root]; queue.length > 0; ) {
+        const object = queue.pop()
+        if ((typeof object !== 'object' && typeof object !== 'function') || object === null || seen.has(object)) continue
+        seen.add(object)
+        if (typeof object === 'function') found.push(object)
+        for (const key of Reflect.ownKeys(object)) {
+          const property = Reflect.getOwnPropertyDescriptor(object, key)
+          if (property !== undefined) queue.push(property.value, property.get, property.set)
+        }
+        queue.push(Object.getPrototypeOf(object))
+      }
+      return found
+    }
+    let calls = 0
+    function attack(r, root, skip) {
+      for (const fn of reach(root)) {
+        if (skip.includes(fn.name)) continue
+        for (const value of odd) {
+          for (const self of [r, root, value]) {
+            try { calls++; fn.call(self, value, value, value, value, value) } catch {}
+            try { fn.call(self) } catch {}
+          }
+        }
+      }
+    }
+    const native = Object.getOwnPropertyNames(Object.prototype).concat(Object.getOwnPropertyNames(Function.prototype))
+    export function balancer(r, upstream) {
+      for (const root of [upstream, upstream.peers[0]]) attack(r, root, native)
+    }
+    export function access(r) {
+      for (const root of [r, r.variables, r.headersIn, r.headersOut, sluice, console, setTimeout, clearTimeout]) attack(r, root, native)
+      for (const name of ['URL', 'URLSearchParams', 'TextDecoder', 'TextEncoder', 'atob', 'btoa', 'structuredClone']) attack(r, globalThis[name], native)
+    }
+    export function log(r) { r.log(calls > 1000) }`,
+    { limits: { cpu: 2000 }, host },
+  )
+  const request = new FakeRequest({ args: 'a=1' })
+  for (const phase of ['balancer', 'access'] as const) {
+    await request.run(script, phase)
+    releaseRequest(request)
+  }
+  const next = new FakeRequest()
+  assert.is(await next.run(script, 'log'), Outcome.PASS)
+  assert.is(next.logged[0], 'info hooks.js: true')
+  assert.is(script.stats.respawns, 0)
+  const internal = host.logged.filter((line) => line.startsWith('alert'))
+  assert.equal(internal, [])
+  script.dispose()
+})
+
 test('20 ms of honest work is within 50', async () => {
   const script = await load(`
     export function access(r) {
@@ -65,6 +124,17 @@ test('20 ms of honest work is within 50', async () => {
 test('the time that a call takes does not count for the next one', async () => {
   const script = await load('export function access(r) { for (let t = Date.now(); Date.now() - t < 12;); }')
   for (let i = 0; i < 12; i++) assert.is(new FakeRequest().start(script, 'access'), Outcome.PASS)
+})
+
+test('a clock that an earlier call started does not run on between calls', async () => {
+  const script = await load(`
+    export function access(r) { for (let t = Date.now(); Date.now() - t < 5;); }
+    export function rewrite(r) { keep.push(r) }
+    const keep = []`)
+  new FakeRequest().start(script, 'access')
+  for (const end = performance.now() + 80; performance.now() < end; );
+  // Every request needs a slot of its own: as much guest code as it takes to look at the clock.
+  for (let i = 0; i < 3000; i++) assert.is(new FakeRequest().start(script, 'rewrite'), Outcome.PASS)
 })
 
 test('the limits are those that are configured', async () => {
