@@ -155,6 +155,7 @@ function makePlan(
     logs: compileAccessLogs(settings.accessLogs, {
       ...context.logs,
       binder,
+      cache: settings.openLogFileCache,
       report: (level, text) => context.services.log(level, text, null),
     }),
     tryFiles: settings.tryFiles === undefined ? null : compileTryFiles(settings.tryFiles, binder),

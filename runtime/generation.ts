@@ -7,7 +7,7 @@ import type { ListenAddress } from './listen/listen-sockets.ts'
 import type { LogFiles } from './observe/log-files.ts'
 import { plainAddress } from './proxy/client-connection.ts'
 import type { Exchange, GenerationPin, Listener, Services } from './proxy/exchange.ts'
-import type { Script } from './script/engine.ts'
+import { releaseRequest, type Script } from './script/engine.ts'
 import type { Upstreams } from './upstreams.ts'
 
 export interface GenerationParts {
@@ -96,6 +96,10 @@ export class Generation implements GenerationPin {
 
   abandonHook(x: Exchange): void {
     for (const script of this.scripts) script.abandon(x)
+  }
+
+  releaseScripts(x: Exchange): void {
+    releaseRequest(x)
   }
 
   reopenLogs(): void {

@@ -95,6 +95,7 @@ export const DEFAULTS = {
   accessLogs: [],
   errorLogs: [],
 
+  openLogFileCache: null,
   resolverTimeout: 30_000,
   proxySetHeaders: [],
   proxyHideHeaders: [],

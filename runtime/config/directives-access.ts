@@ -60,7 +60,8 @@ function parseRealIpHeader(call: Call): void {
 
 function parseAuthRequest(call: Call): void {
   const [word] = call.args as [Word]
-  if (word.text !== 'off' && !word.text.startsWith('/')) invalidValue(call, word, 'a URI that begins with "/", or "off"')
+  if (word.text !== 'off' && !word.text.startsWith('/'))
+    invalidValue(call, word, 'a URI that begins with "/", or "off"')
   else call.scope.settings.authRequest = word.text === 'off' ? '' : word.text
 }
 
@@ -68,5 +69,6 @@ function parseAuthRequestSet(call: Call): void {
   const [name, text] = call.args as [Word, Word]
   const variable = call.run.defineVariable(name)
   const value = call.run.template(text)
-  if (variable !== null) append(call.scope.settings, 'authRequestSets', { where: call.where, variable, value })
+  if (variable !== null)
+    append(call.scope.settings, 'authRequestSets', { where: call.where, variable, value })
 }

@@ -53,7 +53,8 @@ function typesOf(key: 'gzipTypes' | 'ssiTypes' | 'subFilterTypes' | 'additionTyp
 function uriOf(key: 'addBeforeBody' | 'addAfterBody'): (call: Call) => void {
   return (call) => {
     const [word] = call.args
-    if (word!.text !== '' && !word!.text.startsWith('/')) invalidValue(call, word!, 'a URI that begins with "/"')
+    if (word!.text !== '' && !word!.text.startsWith('/'))
+      invalidValue(call, word!, 'a URI that begins with "/"')
     else call.scope.settings[key] = word!.text
   }
 }

@@ -84,7 +84,6 @@ export const INERT_DIRECTIVES: readonly Directive[] = [
   ...inert(readTime, UPSTREAM, 'resolver_timeout'),
   ...free('1', HTTP_LOCATION, 'aio directio'),
   ...free('1-2', HTTP_LOCATION, 'open_file_cache'),
-  ...free('1-4', HTTP_LOCATION, 'open_log_file_cache'),
   ...free('1-4', HTTP_LOCATION, 'proxy_temp_path fastcgi_temp_path uwsgi_temp_path scgi_temp_path'),
   ...inert(readOffset, HTTP, 'http2_recv_buffer_size'),
   ...inert(readOffset, HTTP_SERVER, 'http2_pool_size'),

@@ -17,6 +17,7 @@ import { parseCount, parseSize, parseTime } from './values.ts'
 export const LOG_DIRECTIVES: readonly Directive[] = [
   { name: 'log_format', in: HTTP, args: '2+', parse: parseLogFormat },
   { name: 'access_log', in: [...HTTP_IF, 'limit_except'], args: '1+', parse: parseAccessLog },
+  { name: 'open_log_file_cache', in: HTTP_LOCATION, args: '1-4', once: true, parse: parseLogFileCache },
   { name: 'error_log', in: ['main'], args: '1+', parse: parseMainErrorLog },
   { name: 'error_log', in: HTTP_LOCATION, args: '1+', parse: parseErrorLog },
 ]
@@ -181,4 +182,30 @@ function parseMainErrorLog(call: Call): void {
 function parseErrorLog(call: Call): void {
   const log = readErrorLog(call)
   if (log) append(call.scope.settings, 'errorLogs', log)
+}
+
+/** `off`, or `max=N [inactive=TIME] [min_uses=N] [valid=TIME]`; what is cached is not looked up again before it leaves. */
+function parseLogFileCache(call: Call): void {
+  const { settings } = call.scope
+  if (call.args[0]!.text === 'off') {
+    settings.openLogFileCache = null
+    return
+  }
+  const cache = { max: 0, inactive: 10_000, minUses: 1 }
+  for (const word of call.args) {
+    const [name, text = ''] = word.text.split('=', 2)
+    const value = name === 'inactive' || name === 'valid' ? parseTime(text, 'ms') : parseCount(text)
+    if (value === null) {
+      invalidParameter(call, word, '"max=N", "inactive=TIME", "min_uses=N", "valid=TIME" or "off"')
+      return
+    }
+    if (name === 'max') cache.max = value
+    else if (name === 'inactive') cache.inactive = value
+    else if (name === 'min_uses') cache.minUses = value
+    else if (name !== 'valid')
+      invalidParameter(call, word, '"max=N", "inactive=TIME", "min_uses=N" or "valid=TIME"')
+  }
+  if (cache.max === 0)
+    call.run.error(call.where, '"open_log_file_cache" needs "max"; write how many files, e.g. max=100')
+  else settings.openLogFileCache = cache
 }

@@ -502,6 +502,8 @@ export interface Settings {
   // logs
   /** `off` is the empty array. */
   accessLogs?: readonly AccessLogModel[]
+  /** For paths with variables; null: off. Times in ms. */
+  openLogFileCache?: { readonly max: number; readonly inactive: number; readonly minUses: number } | null
   errorLogs?: readonly ErrorLogModel[]
 
   // proxy

@@ -39,7 +39,10 @@ export const ClientFault = {
   HOST_IN_LINE: new HttpFault(400, 'client sent invalid host in request line'),
   CONNECT: new HttpFault(405, 'client sent CONNECT method'),
   TRACE: new HttpFault(405, 'client sent TRACE method'),
-  MISDIRECTED: new HttpFault(421, 'client attempted to request the server name for which the negotiated protocol is disabled'),
+  MISDIRECTED: new HttpFault(
+    421,
+    'client attempted to request the server name for which the negotiated protocol is disabled',
+  ),
   LENGTH: new HttpFault(400, 'client sent invalid "Content-Length" header'),
   ENCODING_10: new HttpFault(400, 'client sent HTTP/1.0 request with "Transfer-Encoding" header'),
   ENCODING: new HttpFault(501, 'client sent unknown "Transfer-Encoding"'),

@@ -37,7 +37,13 @@ export class RequestHead {
   /** The request line without its line end. */
   readonly lineText: string
 
-  constructor(method: string, target: string, version: 9 | 10 | 11 | 20, fields: FieldBlock, lineText: string) {
+  constructor(
+    method: string,
+    target: string,
+    version: 9 | 10 | 11 | 20,
+    fields: FieldBlock,
+    lineText: string,
+  ) {
     this.method = method
     this.target = target
     this.version = version

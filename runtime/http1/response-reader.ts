@@ -56,6 +56,11 @@ export class ResponseReader {
     this.#buffer.push(chunk)
   }
 
+  /** Copies what came behind the head just returned: the caller may reuse its chunk. */
+  keepRest(): void {
+    this.#buffer.settle()
+  }
+
   /** Removes and returns the bytes behind the head just returned; null if there are none. */
   takeRest(): Buffer | null {
     return this.#buffer.takeRest()

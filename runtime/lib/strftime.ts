@@ -43,7 +43,10 @@ export function strftime(format: string, ms: number, utc: boolean): string {
 }
 
 function convert(format: string, clock: Clock): string {
-  return format.replace(/%[EO]?([A-Za-z%])/g, (whole, letter: string) => CONVERSIONS[letter]?.(clock) ?? whole)
+  return format.replace(
+    /%[EO]?([A-Za-z%])/g,
+    (whole, letter: string) => CONVERSIONS[letter]?.(clock) ?? whole,
+  )
 }
 
 const CONVERSIONS: Readonly<Record<string, (clock: Clock) => string>> = {

@@ -4,6 +4,7 @@
 import type { AccessLogModel } from '../config/model.ts'
 import { isUnsafePath } from '../lib/system-path.ts'
 import type { Buffering, LogFile, LogReport } from './log-file.ts'
+import type { LogCacheOptions } from './log-file-cache.ts'
 import type { LogFiles } from './log-files.ts'
 import type { LogBinder, LogFormat, LogFormats } from './log-format.ts'
 
@@ -20,6 +21,8 @@ export interface AccessLogParts<X> {
   readonly formats: LogFormats<X>
   readonly binder: LogBinder<X>
   readonly files: LogFiles
+  /** `open_log_file_cache` for paths with variables; null: off. */
+  readonly cache?: LogCacheOptions | null
   /** Told of paths with variables that cannot be opened. */
   readonly report: LogReport
 }
@@ -78,7 +81,7 @@ class ChangingLog<X> implements AccessLog<X> {
   readonly #format: LogFormat<X>
   readonly #condition: Condition<X>
   readonly #path: (request: X) => string
-  readonly #files: LogFiles
+  readonly #append: (path: string, line: string) => void
   readonly #report: LogReport
   #reportedAt = -Infinity
 
@@ -86,12 +89,12 @@ class ChangingLog<X> implements AccessLog<X> {
     format: LogFormat<X>,
     condition: Condition<X>,
     path: (request: X) => string,
-    { files, report }: AccessLogParts<X>,
+    { files, cache, report }: AccessLogParts<X>,
   ) {
     this.#format = format
     this.#condition = condition
     this.#path = path
-    this.#files = files
+    this.#append = cache ? files.cache(cache) : (path, line) => files.changing(path).append(line)
     this.#report = report
   }
 
@@ -103,7 +106,7 @@ class ChangingLog<X> implements AccessLog<X> {
       return
     }
     try {
-      this.#files.changing(path).append(this.#format(request))
+      this.#append(path, this.#format(request))
     } catch (error) {
       this.#refuse((error as Error).message)
     }

@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { systemPath } from '../lib/system-path.ts'
 import { type Buffering, LogFile, type LogReport } from './log-file.ts'
+import { type LogCacheOptions, LogFileCache } from './log-file-cache.ts'
 import { LogPathError } from './log-path.ts'
 
 /** Files open at a time for paths with variables, and ms after which one that nobody writes to is closed. */
@@ -29,6 +30,7 @@ export class LogFiles {
   readonly #fixed = new Map<string, LogFile>()
   /** Paths with variables, the least recently used first. */
   readonly #changing = new Map<string, LogFile>()
+  readonly #caches: LogFileCache[] = []
   #sweeper: NodeJS.Timeout | null = null
 
   constructor(options: LogFilesOptions) {
@@ -68,6 +70,13 @@ export class LogFiles {
     return file
   }
 
+  /** A cache of its own for the logs of one level (`open_log_file_cache`). */
+  cache(options: LogCacheOptions): (path: string, line: string) => void {
+    const cache = new LogFileCache(options, this.#options.report)
+    this.#caches.push(cache)
+    return (path, line) => cache.write(this.#resolve(path), line)
+  }
+
   /** How many files are open. */
   get size(): number {
     return this.#fixed.size + this.#changing.size
@@ -76,6 +85,7 @@ export class LogFiles {
   /** USR1: each file goes on in a new one of its name. */
   reopenAll(): void {
     for (const file of this.#fixed.values()) file.reopen()
+    for (const cache of this.#caches) cache.closeAll()
     this.#closeChanging()
   }
 
@@ -83,12 +93,14 @@ export class LogFiles {
   flushAll(): void {
     for (const file of this.#fixed.values()) file.flush()
     for (const file of this.#changing.values()) file.flush()
+    for (const cache of this.#caches) cache.flush()
   }
 
   /** Writes out and closes everything. */
   close(): void {
     for (const file of this.#fixed.values()) file.close()
     this.#fixed.clear()
+    for (const cache of this.#caches) cache.closeAll()
     this.#closeChanging()
   }
 

@@ -83,6 +83,8 @@ export interface GenerationPin {
   acquire(): void
   release(): void
   abandonHook(x: Exchange): void
+  /** The request is over: scripts let go of what they hold for it. */
+  releaseScripts(x: Exchange): void
   readonly services: Services
 }
 

@@ -189,9 +189,21 @@ export class Http2Stream implements ClientTransport {
       this.#truncate()
       return
     }
-    // RFC 9113 section 8.1: the response is complete, the rest of the request is not wanted.
-    if (!this.#bodyEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    if (!this.#stream.endAfterHeaders) this.#declineRest()
     this.#waitSend()
+  }
+
+  /**
+   * RFC 9113 section 8.1: the response is complete, the rest of the request is not wanted. Node closes a stream whose
+   * body nobody read by itself. Not before the response has left: Node 20 is caught in an endless loop when a stream
+   * that both sides have ended is closed in the same turn.
+   */
+  #declineRest(): void {
+    const stream = this.#stream
+    const decline = () => {
+      if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+    }
+    stream.once('finish', () => setImmediate(decline))
   }
 
   #giveUp(): void {

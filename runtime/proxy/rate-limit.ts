@@ -136,10 +136,13 @@ class RateLimit extends ResponseFilter {
   }
 
   #wait(ms: number): void {
-    this.#timer = setTimeout(() => {
-      this.#timer = null
-      if (!this.#full) this.#go()
-    }, Math.min(ms, 0x7fffffff))
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        if (!this.#full) this.#go()
+      },
+      Math.min(ms, 0x7fffffff),
+    )
   }
 
   #go(): void {

@@ -111,6 +111,7 @@ export class RequestBody {
   discard(): void {
     this.started = true
     this.#discard = true
+    this.full = false
     this.#sink = null
     this.#waiting = []
   }

@@ -217,6 +217,7 @@ export function log(x: Exchange): Step {
     if (hooks !== null) for (const hook of hooks) if (hook(x) === Outcome.SUSPENDED) x.keepForLog()
     for (const entry of location.logs) entry.write(x)
   }
+  if (x.scriptState !== null) generation.releaseScripts(x)
   if (x.lastFilter !== null) removeFilters(x)
   x.authorization?.abandon()
   // A subrequest has only borrowed its parent's.

@@ -131,7 +131,8 @@ export class SsiFilter extends IncludingFilter implements SsiHost {
   }
 
   #keepResponse(name: string, subrequest: Subrequest): void {
-    const value = subrequest.status < 300 && subrequest.complete ? subrequest.text : (this.page.get(name) ?? '')
+    const value =
+      subrequest.status < 300 && subrequest.complete ? subrequest.text : (this.page.get(name) ?? '')
     if (!this.page.set(name, value)) this.log(`too many variables, or "${name}" is too long`)
   }
 

@@ -310,6 +310,7 @@ export class UpstreamCall implements UpstreamOwner, BodySink, BalancerView {
     this.head = head
     connection.touch(this.readTimeout)
     this.#resume(Step.RESPONSE_HEAD)
+    if (this.connection === connection) connection.hold()
   }
 
   failed(event: 'error' | 'timeout' | 'invalid_header', reason: string): void {
@@ -408,6 +409,7 @@ export class UpstreamCall implements UpstreamOwner, BodySink, BalancerView {
     const { x } = this
     const framing = this.#framing!
     const rest = this.connection!.beginBody()
+    this.connection!.resume(this.readTimeout)
     if (framing.kind === 'none' || x.headOnly) return this.#relayNoBody(framing, rest)
     if (framing.kind === 'chunked') {
       x.chunkedThrough =

@@ -142,6 +142,13 @@ export class UpstreamConnection implements Reusable {
     this.#deadline.disarm()
   }
 
+  /** A hook still works on the head: what came with it is kept, nothing more is read until `resume`. */
+  hold(): void {
+    if (this.#state !== State.HEAD) return
+    this.#reader.keepRest()
+    this.pause()
+  }
+
   /** Head seen: what follows is the body. Returns bytes that came with it (valid only now). */
   beginBody(): Buffer | null {
     this.#state = State.BODY
@@ -154,6 +161,7 @@ export class UpstreamConnection implements Reusable {
     this.#owner = owner
     this.#state = State.BODY
     this.#deadline.disarm()
+    this.resumeReading()
   }
 
   resumeReading(): void {

@@ -73,7 +73,8 @@ function clean(value: string): string {
 
 function bodyFields(x: Exchange): string {
   const { body } = x
-  if (body === null || body.lost) return x.head.fields.find(Field.CONTENT_LENGTH) >= 0 ? 'Content-Length: 0\r\n' : ''
+  if (body === null || body.lost)
+    return x.head.fields.find(Field.CONTENT_LENGTH) >= 0 ? 'Content-Length: 0\r\n' : ''
   const { length } = body
   return length >= 0 ? `Content-Length: ${length}\r\n` : 'Transfer-Encoding: chunked\r\n'
 }

@@ -155,8 +155,41 @@ test('requests, connections, responses, files, headers and access', () => {
       ],
       resolver: { servers: ['127.0.0.1', '[::1]:5353'], valid: 30000, ipv4: true, ipv6: false },
       resolverTimeout: 5000,
+      openLogFileCache: { max: 10, inactive: 60000, minUses: 2 },
     },
   })
+})
+
+test('what works on bodies, and who is asked', () => {
+  const { settings, servers, variables } = httpOf(texts.FILTERS)
+  const {
+    root: _,
+    accessLogs: __,
+    clientBodyTempPath: ___,
+    ...given
+  } = plain(settings) as Record<string, unknown>
+  assert.equal(given, {
+    subrequestOutputBufferSize: 8192,
+    gzipDisable: ['msie6', '/^curl/i'],
+    ssiTypes: ['text/html', 'text/plain'],
+    ssiSilentErrors: true,
+    ssiValueLength: 100,
+    ssiLastModified: true,
+    subFilters: [
+      { text: 'a $host', replacement: 'b' },
+      { text: 'c', replacement: '' },
+    ],
+    subFilterTypes: ['text/html', '*'],
+    subFilterOnce: false,
+    subFilterLastModified: true,
+    addBeforeBody: '/before',
+    addAfterBody: '/after',
+    additionTypes: ['text/html', 'text/css'],
+    authRequest: '/auth',
+    authRequestSets: [{ variable: 'user', value: '$upstream_http_x_user' }],
+  })
+  assert.equal(servers[0]!.settings, { authRequest: '', addAfterBody: '' })
+  assert.ok(variables.includes('user'))
 })
 
 test('script_watch is a setting of http', () => {

@@ -120,6 +120,7 @@ allow 2001:db8::/32;
 deny all;
 resolver 127.0.0.1 [::1]:5353 valid=30s ipv6=off;
 resolver_timeout 5s;
+open_log_file_cache max=10 inactive=1m min_uses=2 valid=30s;
 `
 
 export const LOGS = `
@@ -272,9 +273,9 @@ map_hash_max_size 2048; map_hash_bucket_size 64;
 types_hash_max_size 1024; types_hash_bucket_size 64;
 proxy_headers_hash_max_size 512; proxy_headers_hash_bucket_size 64;
 open_file_cache max=1000 inactive=20s; open_file_cache_min_uses 2; open_file_cache_valid 60s;
-open_file_cache_errors on; open_file_cache_events off; open_log_file_cache off;
+open_file_cache_errors on; open_file_cache_events off;
 connection_pool_size 512; request_pool_size 4k;
-sendfile on; sendfile_max_chunk 1m; subrequest_output_buffer_size 8k; read_ahead 0; directio 4m;
+sendfile on; sendfile_max_chunk 1m; ssi_min_file_chunk 2k; ssi_ignore_recycled_buffers on; read_ahead 0; directio 4m;
 directio_alignment 512; send_lowat 0; postpone_output 1460; aio threads; aio_write on; output_buffers 2 32k;
 tcp_nopush on; msie_refresh off;
 proxy_send_lowat 0; proxy_socket_rcvbuf 0; proxy_socket_sndbuf 0; proxy_temp_file_write_size 16k;
@@ -283,4 +284,24 @@ gzip_buffers 16 8k; gzip_window 32k; gzip_hash 128k; postpone_gzipping 0; gzip_n
 http2_recv_buffer_size 256k; http2_pool_size 4k; http2_streams_index_size 32; http2_chunk_size 8k;
 http2_idle_timeout 3m; http2_max_concurrent_pushes 10; http2_max_field_size 4k; http2_max_header_size 16k;
 http2_max_requests 1000; http2_recv_timeout 30s;
+`
+
+export const FILTERS = `
+subrequest_output_buffer_size 8k;
+gzip_disable msie6 ^curl;
+ssi_types text/plain;
+ssi_silent_errors on;
+ssi_value_length 100;
+ssi_last_modified on;
+sub_filter 'a $host' b;
+sub_filter c '';
+sub_filter_types *;
+sub_filter_once off;
+sub_filter_last_modified on;
+add_before_body /before;
+add_after_body /after;
+addition_types text/css;
+auth_request /auth;
+auth_request_set $user $upstream_http_x_user;
+server { auth_request off; add_after_body ''; }
 `

@@ -245,7 +245,8 @@ for (const path of ['/', '/unbuffered']) {
   test(`${path}: an answer that comes before the body is sent reaches the client, and the connection is not used again`, async () => {
     serve = (socket) => {
       socket.pause()
-      socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n')
+      // By then nobody takes anything any more: client, proxy and upstream hold what they can.
+      setTimeout(() => socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n'), 200)
     }
     const client = new HttpClient(port)
     const body = 'b'.repeat(30 * MB)

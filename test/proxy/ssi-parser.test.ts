@@ -36,7 +36,7 @@ function read(pieces: readonly string[], valueLength = 255): { events: string; r
 const CASES: readonly [page: string, events: string][] = [
   ['plain', '"plain"'],
   ['a<!--#echo var="x" -->b', '"a" echo(var=x) "b"'],
-  ["<!--# echo\r\n\tvar = 'x' default=\"y\"-->", 'echo(var=x default=y)'],
+  ['<!--# echo\r\n\tvar = \'x\' default="y"-->', 'echo(var=x default=y)'],
   ['<!--#endif-->', 'endif()'],
   ['<!--#if expr="$a = \\"b\\"" -->', 'if(expr=$a = \\"b\\")'],
   ["<!--#if expr='a\"b' -->", 'if(expr=a"b)'],
@@ -53,7 +53,8 @@ for (const [page, events] of CASES) {
   test(`${JSON.stringify(page)} in any pieces`, () => {
     assert.is(read([page]).events, events)
     assert.is(read([...page]).events, events)
-    for (let at = 1; at < page.length; at++) assert.is(read([page.slice(0, at), page.slice(at)]).events, events)
+    for (let at = 1; at < page.length; at++)
+      assert.is(read([page.slice(0, at), page.slice(at)]).events, events)
   })
 }
 

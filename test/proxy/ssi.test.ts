@@ -13,11 +13,11 @@ import { openClient, socketUpstream, split, until } from './journey-tools.ts'
 
 /** Pages by path; what they give to a client stands in the tests. */
 const PAGES: Record<string, string> = {
-  'echo.html': '<!--#echo var="arg_a" -->|<!--#echo var="arg_a" default="none" -->|<!--#echo var="arg_a" default="" -->',
+  'echo.html':
+    '<!--#echo var="arg_a" -->|<!--#echo var="arg_a" default="none" -->|<!--#echo var="arg_a" default="" -->',
   'encodings.html':
     '<!--#set var="v" value="<a> & \\"b\\" \xe9" --><!--#echo var="v" --> <!--#echo var="v" encoding="url" --> <!--#echo var="v" encoding="none" --> <!--#echo var="V" -->',
-  'set.html':
-    '<!--#set var="a" value="1" --><!--#set var="b" value="${a}2\\$a\\x" --><!--#echo var="b" -->|<!--#echo var="no_such" -->',
+  'set.html': `<!--#set var="a" value="1" --><!--#set var="b" value="\${a}2\\$a\\x" --><!--#echo var="b" -->|<!--#echo var="no_such" -->`,
   'if.html':
     '<!--#if expr="$arg_a" -->A<!--#elif expr="$arg_b = two" -->B<!--#elif expr="$arg_b != /^[0-9]+\\$/" -->C<!--#else -->D<!--#endif -->.',
   'captures.html':
@@ -27,14 +27,18 @@ const PAGES: Record<string, string> = {
     '<!--#config errmsg="E" -->1<!--#nonsense -->2<!--#echo -->3<!--#echo var="a" var="b" -->4<!--#echo x="y" -->5<!--#else -->6<!--#endif -->7<!--#if expr="a ~ b" -->8<!--#include virtual="../x" -->9<!--#include virtual="/%2e%2e/x" -->',
   'block.html':
     '<!--#block name="one" --><b><!--#echo var="arg_a" --></b><!--#endblock -->x<!--#include virtual="/missing?$args" stub="one" -->y<!--#include virtual="/empty?$args" stub="one" -->z<!--#include virtual="/part.html" stub="one" -->',
-  'date.html': '<!--#config timefmt="%Y" --><!--#echo var="date_gmt" -->|<!--#config timefmt="%s" --><!--#echo var="date_local" -->',
-  'include.html': 'a<!--#include virtual="/up/1" -->b<!--#include file="part.html" -->c<!--#include virtual="deep/part.html?a=$arg_a" -->d',
+  'date.html':
+    '<!--#config timefmt="%Y" --><!--#echo var="date_gmt" -->|<!--#config timefmt="%s" --><!--#echo var="date_local" -->',
+  'include.html':
+    'a<!--#include virtual="/up/1" -->b<!--#include file="part.html" -->c<!--#include virtual="deep/part.html?a=$arg_a" -->d',
   'part.html': '(part)',
   'deep/part.html': '(<!--#echo var="arg_a" --> <!--#echo var="uri" --> <!--#echo var="request_uri" -->)',
-  'shared.html': '<!--#set var="v" value="1" --><!--#include virtual="/sets.html" wait="yes" --><!--#echo var="v" -->',
+  'shared.html':
+    '<!--#set var="v" value="1" --><!--#include virtual="/sets.html" wait="yes" --><!--#echo var="v" -->',
   'sets.html': '<!--#set var="v" value="2" -->',
   'missing.html': 'a<!--#include virtual="/missing" -->b',
-  'variable.html': '<!--#include virtual="/up/value" set="v" -->[<!--#echo var="v" -->]<!--#include virtual="/missing" set="v" -->[<!--#echo var="v" -->]',
+  'variable.html':
+    '<!--#include virtual="/up/value" set="v" -->[<!--#echo var="v" -->]<!--#include virtual="/missing" set="v" -->[<!--#echo var="v" -->]',
   'too-long.html': '<!--#include virtual="/up/long" set="v" --><!--#echo var="v" -->',
   'itself.html': '<!--#include virtual="/itself.html" -->.',
   'twice.html': '<!--#include virtual="/twice.html" --><!--#include virtual="/twice.html" -->.',
@@ -54,9 +58,15 @@ const upstream = await recordingUpstream(async (_, { target, header, body }) => 
   most = Math.max(most, active)
   await new Promise((next) => setTimeout(next, target === '/up/late' ? 30 : 5))
   active--
-  const text = target === '/up/long' ? 'x'.repeat(5000) : target.startsWith('/page/') ? PAGES[target.slice(6)] : `<${target}>`
+  const text =
+    target === '/up/long'
+      ? 'x'.repeat(5000)
+      : target.startsWith('/page/')
+        ? PAGES[target.slice(6)]
+        : `<${target}>`
   const part = '<!--#include virtual="/part.html" -->'
-  const shown = target === '/up/body' ? `${header('content-length')}:${body}` : target === '/plain/x' ? part : text
+  const shown =
+    target === '/up/body' ? `${header('content-length')}:${body}` : target === '/plain/x' ? part : text
   const type = target.startsWith('/page/') ? 'text/html' : 'text/plain'
   return `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: ${shown.length}\r\n\r\n${shown}`
 })
@@ -115,7 +125,10 @@ const SHOWN: readonly [string, string][] = [
   ['/echo.html', '(none)|none|'],
   ['/echo.html?a=<', '&lt;|&lt;|&lt;'],
   ['/echo.html?a=', '||'],
-  ['/encodings.html', '&lt;a&gt; &amp; &quot;b&quot; \xe9 %3Ca%3E%20&%20%22b%22%20%E9 <a> & "b" \xe9 <a> & "b" \xe9'],
+  [
+    '/encodings.html',
+    '&lt;a&gt; &amp; &quot;b&quot; \xe9 %3Ca%3E%20&%20%22b%22%20%E9 <a> & "b" \xe9 <a> & "b" \xe9',
+  ],
   ['/set.html', '12$a\\x|(none)'],
   ['/if.html?a=1&b=two', 'A.'],
   ['/if.html?b=two', 'B.'],
@@ -130,7 +143,10 @@ const SHOWN: readonly [string, string][] = [
   ['/shared.html', '2'],
   ['/variable.html', '[&lt;/up/value&gt;][&lt;/up/value&gt;]'],
   ['/off/echo.html', PAGES['echo.html']],
-  ['/short/echo.html?a=b', '[an error occurred while processing the directive]'.repeat(3).replace(/\]\[/g, ']|[')],
+  [
+    '/short/echo.html?a=b',
+    '[an error occurred while processing the directive]'.repeat(3).replace(/\]\[/g, ']|['),
+  ],
   ['/denied.html', '(part)'],
   ['/wait', 'a</up/late>b</up/2>c'],
   ['/many', '(part)'.repeat(90)],
@@ -154,7 +170,8 @@ test('an inclusion that fails shows its error page', async () => {
 test('the head: no length, no tag, no ranges; a file that is no page keeps them', async () => {
   const client = new HttpClient(port)
   const response = await client.get('/headers.html')
-  for (const name of ['content-length', 'etag', 'last-modified', 'accept-ranges']) assert.is(response.header(name), undefined)
+  for (const name of ['content-length', 'etag', 'last-modified', 'accept-ranges'])
+    assert.is(response.header(name), undefined)
   assert.is(response.header('transfer-encoding'), 'chunked')
   const dated = await client.get('/dated/headers.html')
   assert.ok(dated.header('last-modified'))
