@@ -20,6 +20,7 @@ import type { RequestBinder } from './proxy/binder.ts'
 import type { Exchange, Services } from './proxy/exchange.ts'
 import { compileHeaderRules } from './proxy/header-rules.ts'
 import { buildLocations, type LocationEntry } from './proxy/locations.ts'
+import { compileMirror } from './proxy/mirror.ts'
 import type {
   Content,
   Effective,
@@ -152,6 +153,7 @@ function makePlan(
     headerRules: compileHeaderRules(settings, binder),
     filters: compileFilters(settings, binder),
     authRequest: compileAuthRequest(settings, binder),
+    mirror: compileMirror(settings),
     logs: compileAccessLogs(settings.accessLogs, {
       ...context.logs,
       binder,

@@ -197,7 +197,6 @@ const BUILT = [
   '--without-http_charset_module',
   '--without-http_userid_module',
   '--without-http_auth_basic_module',
-  '--without-http_mirror_module',
   '--without-http_autoindex_module',
   '--without-http_referer_module',
   '--without-http_fastcgi_module',

@@ -81,6 +81,8 @@ export const DEFAULTS = {
   access: [],
   authRequest: '',
   authRequestSets: [],
+  mirrors: [],
+  mirrorRequestBody: true,
   realIpFrom: [],
   realIpHeader: 'X-Real-IP',
   realIpRecursive: false,

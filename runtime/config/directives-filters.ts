@@ -1,4 +1,4 @@
-/** Rows of the modules that work on a response's body: gzip, ssi, sub, addition. */
+/** Rows of the modules that work on a response's body, gzip, ssi, sub, addition, and of mirror. */
 import {
   append,
   choice,
@@ -38,6 +38,8 @@ export const FILTER_DIRECTIVES: readonly Directive[] = [
 
   { name: 'add_before_body', in: HTTP_LOCATION, args: '1', once: true, parse: uriOf('addBeforeBody') },
   { name: 'add_after_body', in: HTTP_LOCATION, args: '1', once: true, parse: uriOf('addAfterBody') },
+  { name: 'mirror', in: HTTP_LOCATION, args: '1', parse: parseMirror },
+  flag('mirror_request_body', HTTP_LOCATION, 'mirrorRequestBody'),
   { name: 'addition_types', in: HTTP_LOCATION, args: '1+', parse: typesOf('additionTypes') },
 ]
 
@@ -57,6 +59,16 @@ function uriOf(key: 'addBeforeBody' | 'addAfterBody'): (call: Call) => void {
       invalidValue(call, word!, 'a URI that begins with "/"')
     else call.scope.settings[key] = word!.text
   }
+}
+
+function parseMirror(call: Call): void {
+  const [word] = call.args as [Word]
+  const { settings } = call.scope
+  const earlier = settings.mirrors
+  if (word.text === 'off' && earlier === undefined) settings.mirrors = []
+  else if (word.text !== 'off' && earlier?.length !== 0 && word.text.startsWith('/'))
+    append(settings, 'mirrors', word.text)
+  else invalidValue(call, word, 'URIs that begin with "/", or "off" alone')
 }
 
 function parseSubFilter(call: Call): void {

@@ -488,6 +488,9 @@ export interface Settings {
   /** URI of `auth_request`; `off` is ''. */
   authRequest?: string
   authRequestSets?: readonly AuthRequestSet[]
+  /** URIs of `mirror`; `off` is the empty array. */
+  mirrors?: readonly string[]
+  mirrorRequestBody?: boolean // on
   realIpFrom?: readonly Cidr[]
   realIpHeader?: string // 'X-Real-IP' | 'X-Forwarded-For' | any header | 'proxy_protocol'
   realIpRecursive?: boolean

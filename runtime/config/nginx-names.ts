@@ -37,7 +37,7 @@ const HTTP_NAMES = `
   limit_req_status limit_req_zone memcached_bind memcached_buffer_size memcached_connect_timeout
   memcached_gzip_flag memcached_next_upstream memcached_next_upstream_timeout memcached_next_upstream_tries
   memcached_pass memcached_read_timeout memcached_send_timeout memcached_socket_keepalive min_delete_depth
-  mirror mirror_request_body modern_browser modern_browser_value mp4 mp4_buffer_size mp4_max_buffer_size
+  modern_browser modern_browser_value mp4 mp4_buffer_size mp4_max_buffer_size
   mp4_start_key_frame override_charset perl perl_modules perl_require perl_set post_action proxy_cache
   proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head proxy_cache_key
   proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout proxy_cache_max_range_offset

@@ -207,7 +207,7 @@ export class ClientConnection implements ClientTransport, OpenConnection {
       // The response is out before the whole request came in: read the rest away, then go on.
       this.#discardBody(x)
       // It may have been there already, and the next request with it.
-      if (this.#exchange !== x || !body.done) return
+      if (this.#exchange !== x || (x.keepAlive && !body.done)) return
     }
     if (x.keepAlive && this.socket.writableNeedDrain) {
       // The next response waits until the client takes this one; `#onDrain` comes back here.

@@ -7,6 +7,7 @@ import { Field } from '../http1/fields.ts'
 import type { RequestHead } from '../http1/request-reader.ts'
 import { escapeUri, normalizePath } from '../http1/uri.ts'
 import type { BalancerView, HookRequest, LogLevel, Outcome, Phase } from '../phases.ts'
+import type { Mirrors } from './mirror.ts'
 import type { LocationPlan, ServerPlan } from './plan.ts'
 import type { RequestBody } from './request-body.ts'
 import { RequestHeaders } from './request-headers.ts'
@@ -252,6 +253,10 @@ export class Exchange implements HookRequest {
   subrequests = 0
   /** The subrequest of `auth_request` at this location. */
   authorization: Subrequest | null = null
+  /** Copies of the request that `mirror` has sent; null: none. */
+  mirrors: Mirrors | null = null
+  /** `mirror` has sent those of this location. */
+  mirrored = false
   /** What the SSI commands of a response and of everything included share; kept at `main`. */
   ssi: SsiPage | null = null
 

@@ -162,6 +162,12 @@ export class Http2Connection implements OpenConnection {
 
   #onStream(stream: ServerHttp2Stream, list: readonly string[]): void {
     this.requests++
+    // The event comes a turn late: what the client has taken back meanwhile would report nothing more.
+    if (stream.destroyed || stream.closed) {
+      stream.on('error', () => {})
+      this.countReset()
+      return
+    }
     if (this.#streams.size === 0) this.#deadline.disarm()
     const read = this.#reader.read(list)
     const fault = read instanceof HttpFault ? read : null

@@ -116,6 +116,11 @@ export class Http2Stream implements ClientTransport {
     this.#giveUp()
   }
 
+  /** Nothing can be sent any more, though the event that says so may be on its way. */
+  get #dead(): boolean {
+    return this.#reset || this.#stream.destroyed || this.#stream.closed
+  }
+
   // ---- the response ----
 
   get pendingBytes(): number {
@@ -124,7 +129,7 @@ export class Http2Stream implements ClientTransport {
 
   sendHead(x: Exchange, first: Uint8Array | string | null): boolean {
     x.headSent = true
-    if (this.#state !== State.HEAD || this.#reset) return true
+    if (this.#state !== State.HEAD || this.#dead) return true
     this.#state = State.BODY
     const status = wireStatus(x.status)
     // Node sends no body with 205 or after HEAD either.
@@ -139,7 +144,7 @@ export class Http2Stream implements ClientTransport {
   }
 
   sendBody(x: Exchange, chunk: Uint8Array | string): boolean {
-    if (this.#state !== State.BODY || this.#reset || this.#bodyless || chunk.length === 0) return true
+    if (this.#state !== State.BODY || this.#dead || this.#bodyless || chunk.length === 0) return true
     x.bytesSent += chunk.length
     x.bodyBytesSent += chunk.length
     const stream = this.#stream
@@ -156,7 +161,7 @@ export class Http2Stream implements ClientTransport {
   }
 
   sendEnd(_x: Exchange): Step {
-    if (this.#state !== State.BODY || this.#reset) return Step.LOG
+    if (this.#state !== State.BODY || this.#dead) return Step.LOG
     this.#state = State.ENDED
     if (!this.#bodyless) this.#stream.end()
     return Step.LOG
@@ -168,7 +173,7 @@ export class Http2Stream implements ClientTransport {
   }
 
   sendInformational(_x: Exchange, head: string): void {
-    if (this.#state !== State.HEAD || this.#reset) return
+    if (this.#state !== State.HEAD || this.#dead) return
     const [line, ...lines] = head.trimEnd().split('\r\n')
     const fields: OutgoingHttpHeaders = { ':status': Number(line.split(' ')[1]) }
     for (const text of lines) {
@@ -184,7 +189,7 @@ export class Http2Stream implements ClientTransport {
 
   finished(_x: Exchange): void {
     this.#bodyBy = Infinity
-    if (this.#state === State.GONE || this.#reset) return
+    if (this.#state === State.GONE || this.#dead) return
     if (this.#state !== State.ENDED) {
       this.#truncate()
       return
@@ -305,7 +310,10 @@ export class Http2Stream implements ClientTransport {
 
   #onAborted(): void {
     // Our own reset is reported when the stream is closed, so never in the middle of a step.
-    if (!this.#reset) this.gone()
+    if (this.#reset) return
+    this.gone()
+    // What it still holds unread would keep it from closing.
+    this.#stream.destroy()
   }
 
   #onClose(): void {

@@ -154,7 +154,8 @@ function wantsKeepAlive(x: Exchange): boolean {
 
 /** The client closed its side (`half`), or its connection is gone. */
 export function clientClosed(x: Exchange, half: boolean): void {
-  if (x.completed) return
+  // Only copies of the request are under way: they go on.
+  if (x.completed || x.mirrors?.awaited) return
   const call = x.call
   const waiting = call !== null && call.connection !== null
   if (half && !waitsForUpstream(x)) return

@@ -9,6 +9,7 @@ import type { PhaseHandler, VariableAccess } from '../phases.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { AuthRequestPlan } from './auth-request.ts'
 import type { Exchange } from './exchange.ts'
+import type { MirrorPlan } from './mirror.ts'
 import type { BodyOptions } from './request-body.ts'
 import type { FilterPlans } from './response-filters.ts'
 import type { UpstreamPool } from './upstream-connection.ts'
@@ -112,6 +113,7 @@ export interface LocationPlan {
   readonly filters: FilterPlans | null
   /** `auth_request` */
   readonly authRequest: AuthRequestPlan | null
+  readonly mirror: MirrorPlan | null
   readonly logs: readonly RequestLog[]
   readonly tryFiles: TryFilesPlan | null
   /** `error_log` of this level, or null: the main one. */

@@ -8,8 +8,10 @@ import { serveGif } from './empty-gif.ts'
 import type { Exchange } from './exchange.ts'
 import { runHooks } from './hook-chain.ts'
 import { directoryRedirect } from './location-redirect.ts'
+import { mirror } from './mirror.ts'
 import type { RewriteProgram } from './plan.ts'
 import { RewriteResult } from './plan.ts'
+import type { RequestBody } from './request-body.ts'
 import { serveStatic } from './static-files.ts'
 import { Step } from './step.ts'
 import { serveStatus } from './stub-status.ts'
@@ -153,8 +155,19 @@ function forbidden(x: Exchange): Step {
   return fail(x, 403)
 }
 
+/** `mirror`, then `try_files`. */
 export function tryFilesStep(x: Exchange): Step {
-  return x.location.tryFiles === null ? Step.CONTENT : tryFiles(x)
+  const { mirror: copies, tryFiles: files } = x.location
+  if (copies !== null && x.parent === null && !x.mirrored) {
+    const { body } = x
+    if (copies.body && body !== null && !body.done && !body.lost) {
+      expectContinue(x)
+      return readWhole(x, body, Step.TRY_FILES)
+    }
+    x.mirrored = true
+    if (!mirror(x, copies)) return fail(x, 500)
+  }
+  return files === null ? Step.CONTENT : tryFiles(x)
 }
 
 /** Who answers: a content hook, the upstream, or a file. */
@@ -194,8 +207,13 @@ export function requestBody(x: Exchange): Step {
     return Step.BALANCE
   }
   if (body.done || body.lost) return Step.BALANCE
+  return readWhole(x, body, Step.BALANCE)
+}
+
+/** Reads the body into memory or a file, then goes on with this step. */
+function readWhole(x: Exchange, body: RequestBody, then: Step): Step {
   let waiting = false
-  let next: Step = Step.BALANCE
+  let next: Step = then
   body.buffer(x.location.body, (fault) => {
     if (fault !== null) {
       if (x.closed) return
@@ -204,7 +222,7 @@ export function requestBody(x: Exchange): Step {
     if (waiting) x.generation.services.resume(x, next)
   })
   x.client.readBody()
-  if (body.done || next !== Step.BALANCE) return next
+  if (body.done || next !== then) return next
   waiting = true
   return Step.SUSPENDED
 }
@@ -233,6 +251,7 @@ export function redirect(x: Exchange): Step {
   x.triesBroken = true
   x.call = null
   x.authorization = null
+  x.mirrored = false
   // What has gone to one upstream is not there for another.
   x.streamsBody = false
   x.ruled = false

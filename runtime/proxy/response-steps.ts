@@ -210,6 +210,7 @@ function sendNext(x: Exchange, parts: BodyPart[]): Step {
 /** The journey is over: log hooks, log lines, then the connection may go on. */
 export function log(x: Exchange): Step {
   if (x.completed) return Step.DONE
+  if (x.mirrors !== null && !x.mirrors.end()) return Step.SUSPENDED
   x.completed = true
   const { location, client, generation } = x
   const hooks = location.hooks.log

@@ -287,6 +287,6 @@ function inherit(parent: Exchange, client: Subrequest, options: SubrequestOption
   x.requestHeaders.hidden = hidden === null ? null : hidden.slice()
   x.requestHeaders.extra = extra === null ? null : extra.slice()
   const { body } = parent
-  if (options.body !== false && body?.done && !body.discarding) x.body = body
+  if (options.body !== false && body?.done && !body.lost) x.body = body
   return x
 }

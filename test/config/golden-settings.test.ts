@@ -186,9 +186,11 @@ test('what works on bodies, and who is asked', () => {
     addAfterBody: '/after',
     additionTypes: ['text/html', 'text/css'],
     authRequest: '/auth',
+    mirrors: ['/a', '/b'],
+    mirrorRequestBody: false,
     authRequestSets: [{ variable: 'user', value: '$upstream_http_x_user' }],
   })
-  assert.equal(servers[0]!.settings, { authRequest: '', addAfterBody: '' })
+  assert.equal(servers[0]!.settings, { authRequest: '', addAfterBody: '', mirrors: [] })
   assert.ok(variables.includes('user'))
 })
 

@@ -302,6 +302,9 @@ add_before_body /before;
 add_after_body /after;
 addition_types text/css;
 auth_request /auth;
+mirror /a;
+mirror /b;
+mirror_request_body off;
 auth_request_set $user $upstream_http_x_user;
-server { auth_request off; add_after_body ''; }
+server { auth_request off; add_after_body ''; mirror off; }
 `

@@ -103,7 +103,9 @@ async function travel({ path, sent, sentFraming, returned, returnedFraming }: Jo
   const headers = sentFraming === 'length' ? { 'Content-Length': sent } : { 'Transfer-Encoding': 'chunked' }
   const target = `${path}/${seed}/${returned}/${returnedFraming}`
   const outgoing = request({ host: '127.0.0.1', port, agent, method: 'PUT', path: target, headers })
-  const answered = new Promise<IncomingMessage>((done, fail) => outgoing.once('response', done).once('error', fail))
+  const answered = new Promise<IncomingMessage>((done, fail) =>
+    outgoing.once('response', done).once('error', fail),
+  )
   const written = writeAll(outgoing, body, seed)
   const response = await answered
   const got = await readAll(response)

@@ -53,8 +53,16 @@ const post = (fields: string, body: string) => `POST PATH HTTP/1.1\r\nHost: a\r\
 const chunkedBody = (size: string) => post('Transfer-Encoding: chunked\r\n', `${size}\r\nabc\r\n0\r\n\r\n`)
 
 const REFUSED: readonly [string, string, number][] = [
-  ['length and chunked', post('Content-Length: 4\r\nTransfer-Encoding: chunked\r\n', `0\r\n\r\n${HIDDEN}`), 400],
-  ['chunked and length', post('Transfer-Encoding: chunked\r\nContent-Length: 4\r\n', `0\r\n\r\n${HIDDEN}`), 400],
+  [
+    'length and chunked',
+    post('Content-Length: 4\r\nTransfer-Encoding: chunked\r\n', `0\r\n\r\n${HIDDEN}`),
+    400,
+  ],
+  [
+    'chunked and length',
+    post('Transfer-Encoding: chunked\r\nContent-Length: 4\r\n', `0\r\n\r\n${HIDDEN}`),
+    400,
+  ],
   ['two lengths that differ', post('Content-Length: 0\r\nContent-Length: 35\r\n', HIDDEN), 400],
   ['two lengths that agree', post('Content-Length: 3\r\nContent-Length: 3\r\n', 'abc'), 400],
   ['a list of lengths', post('Content-Length: 3, 3\r\n', 'abc'), 400],
@@ -64,7 +72,11 @@ const REFUSED: readonly [string, string, number][] = [
   ['a length that is empty', post('Content-Length: \r\n', HIDDEN), 400],
   ['a length with an underscore', post('Content-Length: 1_0\r\n', HIDDEN), 400],
   ['a length beyond all numbers', post('Content-Length: 99999999999999999999\r\n', HIDDEN), 400],
-  ['two codings', post('Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n', `0\r\n\r\n${HIDDEN}`), 400],
+  [
+    'two codings',
+    post('Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n', `0\r\n\r\n${HIDDEN}`),
+    400,
+  ],
   ['a coding behind chunked', post('Transfer-Encoding: chunked, identity\r\n', `0\r\n\r\n${HIDDEN}`), 501],
   ['a coding before chunked', post('Transfer-Encoding: gzip, chunked\r\n', `0\r\n\r\n${HIDDEN}`), 501],
   ['chunked by another name', post('Transfer-Encoding: xchunked\r\n', `0\r\n\r\n${HIDDEN}`), 501],
@@ -89,7 +101,11 @@ const REFUSED: readonly [string, string, number][] = [
   ['chunk size with spaces before', chunkedBody(' 3'), 400],
   ['chunk size beyond all numbers', chunkedBody('10000000000000003'), 400],
   ['chunk size that is empty', chunkedBody(''), 400],
-  ['chunk that is longer than its size', post('Transfer-Encoding: chunked\r\n', '2\r\nabc\r\n0\r\n\r\n'), 400],
+  [
+    'chunk that is longer than its size',
+    post('Transfer-Encoding: chunked\r\n', '2\r\nabc\r\n0\r\n\r\n'),
+    400,
+  ],
   ['a lone LF behind a chunk size', post('Transfer-Encoding: chunked\r\n', '3\nabc\r\n0\r\n\r\n'), 400],
   ['a lone CR behind a chunk size', post('Transfer-Encoding: chunked\r\n', '3\rabc\r\n0\r\n\r\n'), 400],
   ['a lone LF in an extension', post('Transfer-Encoding: chunked\r\n', `3;a\nabc\r\n0\r\n\r\n`), 400],
@@ -119,23 +135,66 @@ for (const path of ['/x/', '/streamed/']) {
       const answer = await rawRequest(port, bytes.replaceAll('PATH', path) + HIDDEN)
       const got = Number(answer.slice(9, 12))
       // nginx answers some of these 400 or 505 by other roads; what matters is that they are refused and closed.
-      assert.ok(got === status || (status === 400 && (got === 505 || got === 502)), `answered ${answer.slice(0, 40)}`)
+      assert.ok(
+        got === status || (status === 400 && (got === 505 || got === 502)),
+        `answered ${answer.slice(0, 40)}`,
+      )
       assert.is(answer.match(/HTTP\/1\.1 /g)!.length, 1)
-      assert.is(upstream.requests.length, seen, JSON.stringify(upstream.requests.slice(seen).map(({ head }) => head)))
+      assert.is(
+        upstream.requests.length,
+        seen,
+        JSON.stringify(upstream.requests.slice(seen).map(({ head }) => head)),
+      )
     })
   }
 }
 
 const PASSED: readonly [string, string, string][] = [
-  ['lone LF as the end of every line', 'GET /1 HTTP/1.1\nHost: a\nX-A: b\n\n', 'GET /1 HTTP/1.1\r\nHost: UP\r\nX-A: b\r\n\r\n'],
-  ['spaces around a value', 'GET /2 HTTP/1.1\r\nHost: a\r\nX-A:  \t b \t \r\n\r\n', 'GET /2 HTTP/1.1\r\nHost: UP\r\nX-A: b\r\n\r\n'],
-  ['bytes above 127 in a value', 'GET /3 HTTP/1.1\r\nHost: a\r\nX-A: \xe4\xff\r\n\r\n', 'GET /3 HTTP/1.1\r\nHost: UP\r\nX-A: \xe4\xff\r\n\r\n'],
-  ['names with an underscore or a byte above 127 are dropped', 'GET /4 HTTP/1.1\r\nHost: a\r\nX_A: b\r\nX-\xe4: b\r\n\r\n', 'GET /4 HTTP/1.1\r\nHost: UP\r\n\r\n'],
-  ['an absolute target', 'GET http://private/5?q HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /5?q HTTP/1.1\r\nHost: UP\r\nX-Server: private\r\n\r\n'],
-  ['an absolute target with a port', 'GET http://PRIVATE:1/6 HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /6 HTTP/1.1\r\nHost: UP\r\nX-Server: private\r\n\r\n'],
-  ['a Host with a dot at its end', 'GET /7 HTTP/1.1\r\nHost: Private.:80\r\n\r\n', 'GET /7 HTTP/1.1\r\nHost: UP\r\nX-Server: private\r\n\r\n'],
-  ['escapes stay as they were', 'GET /8/%2f%41%0d%0a?%0d%0aX: HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /8/%2f%41%0d%0a?%0d%0aX: HTTP/1.1\r\nHost: UP\r\n\r\n'],
-  ['dots stay as they were while they stay inside', 'GET /8/../9/./x HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /8/../9/./x HTTP/1.1\r\nHost: UP\r\n\r\n'],
+  [
+    'lone LF as the end of every line',
+    'GET /1 HTTP/1.1\nHost: a\nX-A: b\n\n',
+    'GET /1 HTTP/1.1\r\nHost: UP\r\nX-A: b\r\n\r\n',
+  ],
+  [
+    'spaces around a value',
+    'GET /2 HTTP/1.1\r\nHost: a\r\nX-A:  \t b \t \r\n\r\n',
+    'GET /2 HTTP/1.1\r\nHost: UP\r\nX-A: b\r\n\r\n',
+  ],
+  [
+    'bytes above 127 in a value',
+    'GET /3 HTTP/1.1\r\nHost: a\r\nX-A: \xe4\xff\r\n\r\n',
+    'GET /3 HTTP/1.1\r\nHost: UP\r\nX-A: \xe4\xff\r\n\r\n',
+  ],
+  [
+    'names with an underscore or a byte above 127 are dropped',
+    'GET /4 HTTP/1.1\r\nHost: a\r\nX_A: b\r\nX-\xe4: b\r\n\r\n',
+    'GET /4 HTTP/1.1\r\nHost: UP\r\n\r\n',
+  ],
+  [
+    'an absolute target',
+    'GET http://private/5?q HTTP/1.1\r\nHost: a\r\n\r\n',
+    'GET /5?q HTTP/1.1\r\nHost: UP\r\nX-Server: private\r\n\r\n',
+  ],
+  [
+    'an absolute target with a port',
+    'GET http://PRIVATE:1/6 HTTP/1.1\r\nHost: a\r\n\r\n',
+    'GET /6 HTTP/1.1\r\nHost: UP\r\nX-Server: private\r\n\r\n',
+  ],
+  [
+    'a Host with a dot at its end',
+    'GET /7 HTTP/1.1\r\nHost: Private.:80\r\n\r\n',
+    'GET /7 HTTP/1.1\r\nHost: UP\r\nX-Server: private\r\n\r\n',
+  ],
+  [
+    'escapes stay as they were',
+    'GET /8/%2f%41%0d%0a?%0d%0aX: HTTP/1.1\r\nHost: a\r\n\r\n',
+    'GET /8/%2f%41%0d%0a?%0d%0aX: HTTP/1.1\r\nHost: UP\r\n\r\n',
+  ],
+  [
+    'dots stay as they were while they stay inside',
+    'GET /8/../9/./x HTTP/1.1\r\nHost: a\r\n\r\n',
+    'GET /8/../9/./x HTTP/1.1\r\nHost: UP\r\n\r\n',
+  ],
 ]
 for (const [what, bytes, head] of PASSED) {
   test(`${what}: exactly one clean request`, async () => {
@@ -153,8 +212,11 @@ test('a chunked body goes on in framing of ours: extensions and trailers end her
   ] as const) {
     const seen = upstream.requests.length
     const client = new HttpClient(port)
-    client.send(`POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a="b\\"c"\r\nabc\r\n`)
-    if (path === '/streamed/') await until('the first chunk', () => upstream.connections.some((text) => text.endsWith('3\r\nabc\r\n')))
+    client.send(
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;a="b\\"c"\r\nabc\r\n`,
+    )
+    if (path === '/streamed/')
+      await until('the first chunk', () => upstream.connections.some((text) => text.endsWith('3\r\nabc\r\n')))
     client.send('0002\r\nde\r\n0;x\r\nContent-Length: 5\r\nX-Smuggled: 1\r\n\r\n')
     assert.is((await client.response()).body, path)
     client.close()
@@ -170,17 +232,28 @@ test('a chunked body goes on in framing of ours: extensions and trailers end her
 test('a body of a request that is refused later is never read as a request', async () => {
   const seen = upstream.requests.length
   const body = HIDDEN.repeat(3)
-  const answer = await rawRequest(port, `POST /moved/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  const answer = await rawRequest(
+    port,
+    `POST /moved/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  )
   assert.match(answer, /^HTTP\/1.1 301 /)
   assert.is(upstream.requests.length, seen)
 })
 
 /** Percent-encoded line ends in everything that variables can carry. */
 const EVIL = '%0d%0aX-Evil:%201%0d%0a%0d%0a'
-for (const target of [`/echo/${EVIL}?x=${EVIL}`, `/captured/${EVIL}`, `/rewritten/${EVIL}`, `/put-in/${EVIL}`]) {
+for (const target of [
+  `/echo/${EVIL}?x=${EVIL}`,
+  `/captured/${EVIL}`,
+  `/rewritten/${EVIL}`,
+  `/put-in/${EVIL}`,
+]) {
   test(`${target} makes no line in the request to the upstream`, async () => {
     const seen = upstream.requests.length
-    await rawRequest(port, `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: c=${EVIL}\r\n\r\n`)
+    await rawRequest(
+      port,
+      `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: c=${EVIL}\r\n\r\n`,
+    )
     const got = upstream.requests.slice(seen)
     for (const request of got) {
       assert.is(request.header('x-evil'), undefined)
@@ -222,7 +295,10 @@ test('a request is not complete before its last byte: nobody waits upstream for 
 })
 
 test('the upstream never saw anything that was not strict HTTP, nor a hidden request', () => {
-  assert.equal(upstream.faults.filter((fault) => !fault.includes('streamed')), [])
+  assert.equal(
+    upstream.faults.filter((fault) => !fault.includes('streamed')),
+    [],
+  )
   assert.equal(
     upstream.requests.filter(({ target }) => target === '/hidden'),
     [],

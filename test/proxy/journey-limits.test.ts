@@ -1,7 +1,7 @@
 // Every limit towards clients has an end, and who runs into it harms nobody else.
 
-import type { Socket } from 'node:net'
 import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -13,7 +13,9 @@ import { descriptors, openClient, readToEnd, residentMiB, until } from './journe
 
 const BIG = 20_000_000
 const big = Buffer.from(ok('x'.repeat(BIG)), 'latin1')
-const upstream = await recordingUpstream((_, { target, body }) => (target === '/big' ? big : ok(`${target} ${body.length}`)))
+const upstream = await recordingUpstream((_, { target, body }) =>
+  target === '/big' ? big : ok(`${target} ${body.length}`),
+)
 const [port, brief, small] = (await freePorts(3)) as [number, number, number]
 const sluice = await startSluice(`
 http {
@@ -54,8 +56,10 @@ test.after(async () => {
 })
 
 const pause = (ms: number) => new Promise((next) => setTimeout(next, ms))
-const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`
-const status = async (at: number, bytes: string | string[]) => Number((await rawRequest(at, bytes)).slice(9, 12))
+const get = (path: string, fields = '') =>
+  `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`
+const status = async (at: number, bytes: string | string[]) =>
+  Number((await rawRequest(at, bytes)).slice(9, 12))
 const long = (length: number) => 'x'.repeat(length)
 
 /** Resolves with ms until the connection is closed by the proxy. */
@@ -74,7 +78,8 @@ test('a request line: 414 when it does not fit a large buffer', async () => {
 })
 
 test('a field: 400 when it does not fit a large buffer; 400 when all of them are used', async () => {
-  const fields = (count: number, length: number) => Array.from({ length: count }, (_, i) => `X-${i}: ${long(length)}\r\n`).join('')
+  const fields = (count: number, length: number) =>
+    Array.from({ length: count }, (_, i) => `X-${i}: ${long(length)}\r\n`).join('')
   assert.is(await status(small, get('/', fields(1, 900))), 200)
   assert.is(await status(small, get('/', fields(1, 1100))), 400)
   assert.is(await status(small, get('/', fields(2, 900))), 200)
@@ -91,7 +96,9 @@ test('more fields than max_headers allows: 400', async () => {
 
 test('a head that never ends is not kept', async () => {
   const before = residentMiB(sluice.pid)
-  const sockets = await Promise.all(Array.from({ length: 100 }, () => openClient(port, `GET / HTTP/1.1\r\nHost: a\r\n`)))
+  const sockets = await Promise.all(
+    Array.from({ length: 100 }, () => openClient(port, `GET / HTTP/1.1\r\nHost: a\r\n`)),
+  )
   const ends = sockets.map((socket) => readToEnd(socket, 3000))
   for (const socket of sockets) for (let i = 0; i < 20; i++) socket.write(`X-${i}: ${long(7000)}\r\n`)
   for (const end of await Promise.all(ends)) assert.match(String(end), /^HTTP\/1.1 400 /)
@@ -102,13 +109,20 @@ test('client_max_body_size: by its length at once, chunked as soon as it is too 
   const seen = upstream.requests.length
   for (const path of ['/four', '/four-streamed']) {
     assert.is(await status(port, `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n`), 413)
-    const chunked = (body: string) => `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${body}`
+    const chunked = (body: string) =>
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${body}`
     assert.is(await status(port, chunked('5\r\nabcde\r\n')), 413)
     assert.is(await status(port, [chunked('3\r\nabc\r\n'), '2\r\nde\r\n']), 413)
     assert.is(upstream.requests.length, seen)
   }
   for (const path of ['/four', '/four-streamed']) {
-    assert.is(await status(port, `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nabcd`), 200)
+    assert.is(
+      await status(
+        port,
+        `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nabcd`,
+      ),
+      200,
+    )
   }
   assert.is(await status(port, `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n`), 413)
   const any = `POST /any HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1048577\r\n\r\n${long(1_048_577)}`
@@ -160,13 +174,19 @@ test('a second request has as much time for its head, and the connection is not 
 test('client_body_timeout: between reads, not for all of them; nothing goes upstream when it is buffered', async () => {
   const seen = upstream.requests.length
   for (const path of ['/', '/streamed']) {
-    const socket = await openClient(brief, `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc`)
+    const socket = await openClient(
+      brief,
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc`,
+    )
     const took = await lifetime(socket)
     socket.destroy()
     assert.ok(took >= 280 && took < 2000, `${took} ms`)
     assert.is(upstream.requests.length, seen)
   }
-  const client = await openClient(brief, 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 6\r\n\r\n')
+  const client = await openClient(
+    brief,
+    'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 6\r\n\r\n',
+  )
   const response = readToEnd(client)
   for (let i = 0; i < 6; i++) {
     await pause(100)
@@ -195,8 +215,12 @@ test('send_timeout: a client that takes nothing is dropped, one that takes it sl
 })
 
 test('slow clients hold nobody up', async () => {
-  const slow = await Promise.all(Array.from({ length: 200 }, (_, i) => openClient(port, i % 2 === 0 ? 'GET / HTTP/1.1\r\nX' : '')))
-  const drip = setInterval(() => slow.forEach((socket) => socket.write('x')), 20)
+  const slow = await Promise.all(
+    Array.from({ length: 200 }, (_, i) => openClient(port, i % 2 === 0 ? 'GET / HTTP/1.1\r\nX' : '')),
+  )
+  const drip = setInterval(() => {
+    for (const socket of slow) socket.write('x')
+  }, 20)
   const began = Date.now()
   for (let i = 0; i < 50; i++) assert.match(await rawRequest(port, get('/hello')), /hello$/)
   const took = Date.now() - began
@@ -231,7 +255,8 @@ test('the access log knows what became of each', async () => {
     /^POST \/ HTTP\/1\.1 408 0$/m,
     /^GET \/x+ HTTP\/1\.1 414 \d+$/m,
     /^GET \/ HTTP\/1\.1 400 \d+$/m,
-  ]) assert.match(lines, line)
+  ])
+    assert.match(lines, line)
   assert.not.match(sluice.errorLog(), /\[(alert|emerg|crit)\]/)
 })
 

@@ -21,8 +21,10 @@ const ANSWERS: Record<string, string> = {
   '/204': 'HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n',
   '/304': 'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n',
   '/204-length': 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n',
-  '/interim': 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc',
-  '/trailers': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n',
+  '/interim':
+    'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc',
+  '/trailers':
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n',
   '/fields':
     'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: X-Gone, keep-alive\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nX-Kept: 1\r\nX-Kept: 2\r\nProxy-Connection: x\r\nServer: secret\r\nX-Accel-Limit-Rate: 1000000\r\n\r\n',
   '/418': "HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n",
@@ -61,10 +63,22 @@ const head = (status: string, ...fields: string[]) => `HTTP/1.1 ${[status, ...fi
 
 const PASSED: readonly [string, string, string][] = [
   ['/length', head('200 OK', 'Content-Length: 3', 'Connection: close'), 'abc'],
-  ['/chunked', head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'), '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n'],
-  ['/until-close', head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'), '3\r\nabc\r\n0\r\n\r\n'],
+  [
+    '/chunked',
+    head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'),
+    '2\r\nab\r\n1\r\nc\r\n0\r\n\r\n',
+  ],
+  [
+    '/until-close',
+    head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'),
+    '3\r\nabc\r\n0\r\n\r\n',
+  ],
   ['/old', head('200 OK', 'Content-Length: 3', 'Connection: close'), 'abc'],
-  ['/old-until-close', head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'), '3\r\nabc\r\n0\r\n\r\n'],
+  [
+    '/old-until-close',
+    head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'),
+    '3\r\nabc\r\n0\r\n\r\n',
+  ],
   ['/lone-lf', head('200 OK', 'Content-Length: 3', 'Connection: close', 'X-A: b'), 'abc'],
   ['/no-phrase', head('200 ', 'Content-Length: 3', 'Connection: close'), 'abc'],
   ['/204', head('204 No Content', 'Connection: close', 'X-A: b'), ''],
@@ -72,7 +86,11 @@ const PASSED: readonly [string, string, string][] = [
   ['/304', head('304 Not Modified', 'Connection: close', 'ETag: "1"'), ''],
   ['/interim', head('200 OK', 'Content-Length: 3', 'Connection: close'), 'abc'],
   ['/trailers', head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'), '3\r\nabc\r\n0\r\n\r\n'],
-  ['/passing/trailers', head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'), '3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n'],
+  [
+    '/passing/trailers',
+    head('200 OK', 'Transfer-Encoding: chunked', 'Connection: close'),
+    '3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n',
+  ],
   ['/fields', head('200 OK', 'Content-Length: 0', 'Connection: close', 'X-Kept: 1', 'X-Kept: 2'), ''],
   ['/418', head("418 I'm a teapot", 'Content-Length: 0', 'Connection: close'), ''],
 ]
@@ -101,7 +119,8 @@ for (const [path, expected] of TO_OLD_CLIENTS) {
 
 test('an HTTP/0.9 client gets the body and nothing else', async () => {
   assert.is(await rawRequest(port, 'GET /hello\r\n'), 'hello')
-  for (const path of ['/length', '/chunked', '/until-close']) assert.is(await rawRequest(port, `GET ${path}\r\n`), 'abc')
+  for (const path of ['/length', '/chunked', '/until-close'])
+    assert.is(await rawRequest(port, `GET ${path}\r\n`), 'abc')
 })
 
 test('HEAD is answered with the head of GET', async () => {
@@ -124,7 +143,10 @@ test('HEAD is answered with the head of GET', async () => {
 })
 
 test('204 of ours has neither length nor coding', async () => {
-  assert.is(plainHead(await rawRequest(port, request('GET', '/empty'))), head('204 No Content', 'Connection: close'))
+  assert.is(
+    plainHead(await rawRequest(port, request('GET', '/empty'))),
+    head('204 No Content', 'Connection: close'),
+  )
 })
 
 test('an upstream that is spoken to in HTTP/1.0 gets a length, a close and no coding', async () => {
@@ -153,9 +175,13 @@ test('100 Continue comes when the body is wanted, the upstream is not asked for 
 })
 
 test('a body that is refused by its length is not asked for', async () => {
-  const response = await rawRequest(port, 'POST /limited HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n', {
-    until: /<\/html>\r\n$/,
-  })
+  const response = await rawRequest(
+    port,
+    'POST /limited HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n',
+    {
+      until: /<\/html>\r\n$/,
+    },
+  )
   assert.match(response, /^HTTP\/1.1 413 /)
 })
 
@@ -171,12 +197,16 @@ test('hop-by-hop fields of a request end here', async () => {
   const fields =
     'Connection: X-Gone, keep-alive, TE\r\nX-Gone: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\nTrailer: X\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nX-Kept: 1\r\nCookie: a=b\r\n'
   await rawRequest(port, `GET /hop HTTP/1.1\r\nHost: a\r\n${fields}\r\n`, { until: /hop \[\]$/ })
-  assert.is(upstream.requests[seen]!.head, `GET /hop HTTP/1.1\r\nHost: ${upstream.address}\r\nX-Kept: 1\r\nCookie: a=b\r\n\r\n`)
+  assert.is(
+    upstream.requests[seen]!.head,
+    `GET /hop HTTP/1.1\r\nHost: ${upstream.address}\r\nX-Kept: 1\r\nCookie: a=b\r\n\r\n`,
+  )
 })
 
 test('the fields that tell who asks cannot be taken away by naming them in Connection', async () => {
   const seen = upstream.requests.length
-  const fields = 'Connection: Cookie, Authorization, X-Forwarded-For, Host\r\nCookie: a=b\r\nAuthorization: c\r\nX-Forwarded-For: d\r\n'
+  const fields =
+    'Connection: Cookie, Authorization, X-Forwarded-For, Host\r\nCookie: a=b\r\nAuthorization: c\r\nX-Forwarded-For: d\r\n'
   await rawRequest(port, `GET /hop HTTP/1.1\r\nHost: a\r\n${fields}\r\n`, { until: /hop \[\]$/ })
   const sent = upstream.requests[seen]!
   assert.equal(

@@ -80,7 +80,7 @@ const request = (method: string, path: string, body = '') =>
 
 async function ask(path: string, method = 'GET', body = ''): Promise<[status: string, body: string]> {
   const response = await rawRequest(port, request(method, path, body))
-  return [response.slice(9, 12), response.slice(response.indexOf('\r\n\r\n') + 4).replace(/<[^]*/, '')]
+  return [response.slice(9, 12), response.slice(response.indexOf('\r\n\r\n') + 4).replace(/<[\s\S]*/, '')]
 }
 
 /** The access log's line for this path, without the path. */
@@ -90,7 +90,9 @@ async function logged(process: SluiceProcess, path: string): Promise<string> {
       .split('\n')
       .filter((line) => line.startsWith(`${path} `))
   await until(`a line for ${path}`, () => lines().length > 0)
-  return lines().at(-1)!.slice(path.length + 1)
+  return lines()
+    .at(-1)!
+    .slice(path.length + 1)
 }
 
 const count = (upstream: RecordingUpstream) => upstream.requests.length
@@ -136,7 +138,9 @@ test('no answer in time is tried elsewhere; with proxy_next_upstream off it is 5
   assert.is(await logged(sluice, '/hanging/1'), `200 [${hanging.address}, ${B.address}] [504, 200]`)
   assert.equal(await ask('/hanging-off/'), ['504', ''])
   assert.equal(await ask('/hanging/', 'POST', 'x'), ['504', ''])
-  await sluice.waitForLog(/upstream timed out \(110: Connection timed out\) while reading response header from upstream/)
+  await sluice.waitForLog(
+    /upstream timed out \(110: Connection timed out\) while reading response header from upstream/,
+  )
 })
 
 test('statuses of proxy_next_upstream are tried elsewhere, others are passed on', async () => {

@@ -75,7 +75,9 @@ class Asking {
       const asked = request({ port: this.#port, host: '127.0.0.1', agent: this.#agent }, (response) => {
         let text = ''
         response.setEncoding('latin1').on('data', (chunk: string) => (text += chunk))
-        response.on('end', () => (response.statusCode === 200 ? done(text) : fail(new Error(`${response.statusCode}`))))
+        response.on('end', () =>
+          response.statusCode === 200 ? done(text) : fail(new Error(`${response.statusCode}`)),
+        )
         response.on('error', fail)
       })
       asked.on('error', fail).end()
@@ -133,8 +135,14 @@ test('a configuration that is wrong is refused and says why; the running one goe
   const wrong: readonly [string, RegExp][] = [
     ['http { server {', /\[emerg\].*sluice\.conf:1/],
     [config(port, A.address, 'no_such_directive on;'), /\[emerg\].*sluice\.conf:\d+.*no_such_directive/],
-    [config(port, 'no.such.host.invalid:80'), /\[emerg\].*host not found in upstream "no\.such\.host\.invalid/],
-    [config(port, B.address, `listen 127.0.0.1:${taken};`), new RegExp(`\\[emerg\\].*bind\\(\\) to 127\\.0\\.0\\.1:${taken} failed`)],
+    [
+      config(port, 'no.such.host.invalid:80'),
+      /\[emerg\].*host not found in upstream "no\.such\.host\.invalid/,
+    ],
+    [
+      config(port, B.address, `listen 127.0.0.1:${taken};`),
+      new RegExp(`\\[emerg\\].*bind\\(\\) to 127\\.0\\.0\\.1:${taken} failed`),
+    ],
   ]
   for (const [text, reason] of wrong) {
     sluice.write({ 'sluice.conf': text })
@@ -238,7 +246,11 @@ test('failures that a peer has had are not forgotten by a reload', async () => {
   const port = await freePort()
   const closed = `127.0.0.1:${await freePort()}`
   const text = (mark: string) =>
-    config(port, `${closed} max_fails=1 fail_timeout=60s weight=100; server ${A.address}`, `location /${mark} { return 204; }`)
+    config(
+      port,
+      `${closed} max_fails=1 fail_timeout=60s weight=100; server ${A.address}`,
+      `location /${mark} { return 204; }`,
+    )
   const sluice = await startSluice(text('one').replace(/return 200 "[^"]*"/, 'return 200 x'))
   assert.match(await rawRequest(port, get('/')), /a$/)
   const refused = () => sluice.errorLog().match(/connect\(\) failed/g)!.length

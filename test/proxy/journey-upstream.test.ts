@@ -36,10 +36,13 @@ const ANSWERS: Record<string, (request: RecordedRequest) => string> = {
   '/ignored': () => 'HTTP/1.1 200 OK\r\nX-Accel-Redirect: /internal/file\r\nContent-Length: 3\r\n\r\nown',
   '/intercepted/404': () => 'HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\ntheirs',
   '/intercepted/500': () => 'HTTP/1.1 500 Oops\r\nContent-Length: 6\r\n\r\ntheirs',
-  '/intercepted/401': () => 'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n',
-  '/redirect/self': () => `HTTP/1.1 302 Found\r\nLocation: http://${kept.address}/redirect/there\r\nContent-Length: 0\r\n\r\n`,
+  '/intercepted/401': () =>
+    'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n',
+  '/redirect/self': () =>
+    `HTTP/1.1 302 Found\r\nLocation: http://${kept.address}/redirect/there\r\nContent-Length: 0\r\n\r\n`,
   '/redirect/path': () => 'HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n',
-  '/redirect/far': () => 'HTTP/1.1 302 Found\r\nLocation: http://example.com/far\r\nRefresh: 5; url=http://example.com/far\r\nContent-Length: 0\r\n\r\n',
+  '/redirect/far': () =>
+    'HTTP/1.1 302 Found\r\nLocation: http://example.com/far\r\nRefresh: 5; url=http://example.com/far\r\nContent-Length: 0\r\n\r\n',
   '/cookies': () =>
     'HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Domain=example.com; Path=/app/x\r\nSet-Cookie: b=2; path=/other; domain=else.com\r\nContent-Length: 0\r\n\r\n',
 }
@@ -89,7 +92,8 @@ test.after(async () => {
   await sluice.stop()
 })
 
-const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`
+const get = (path: string, fields = '') =>
+  `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`
 const body = async (path: string) => split(await rawRequest(port, get(path))).body
 
 test('a connection is used again; Connection: close of the upstream ends it', async () => {
@@ -174,13 +178,41 @@ const NO_ANSWERS: readonly [string, string, RegExp][] = [
   ['another protocol', 'SSH-2.0-OpenSSH\r\n', /upstream sent no valid HTTP\/1.0 header/],
   ['HTTP/0.9', 'just text', /upstream sent no valid HTTP\/1.0 header/],
   ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n', /upstream sent no valid HTTP\/1.0 header/],
-  ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab', /upstream sent duplicate header/],
-  ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab', /upstream sent invalid "Content-Length"/],
-  ['length and coding', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', /at the same time/],
-  ['an unknown coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n', /unknown "Transfer-Encoding"/],
-  ['a field with a space in its name', 'HTTP/1.1 200 OK\r\nA B: c\r\nContent-Length: 0\r\n\r\n', /upstream sent invalid header/],
-  ['a NUL in a value', 'HTTP/1.1 200 OK\r\nA: \0\r\nContent-Length: 0\r\n\r\n', /upstream sent invalid header/],
-  ['a switch that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n', /unasked/],
+  [
+    'two lengths',
+    'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+    /upstream sent duplicate header/,
+  ],
+  [
+    'a negative length',
+    'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab',
+    /upstream sent invalid "Content-Length"/,
+  ],
+  [
+    'length and coding',
+    'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    /at the same time/,
+  ],
+  [
+    'an unknown coding',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+    /unknown "Transfer-Encoding"/,
+  ],
+  [
+    'a field with a space in its name',
+    'HTTP/1.1 200 OK\r\nA B: c\r\nContent-Length: 0\r\n\r\n',
+    /upstream sent invalid header/,
+  ],
+  [
+    'a NUL in a value',
+    'HTTP/1.1 200 OK\r\nA: \0\r\nContent-Length: 0\r\n\r\n',
+    /upstream sent invalid header/,
+  ],
+  [
+    'a switch that nobody asked for',
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n',
+    /unasked/,
+  ],
 ]
 for (const [what, bytes, reason] of NO_ANSWERS) {
   test(`${what} is no answer: 502`, async () => {
@@ -192,7 +224,8 @@ for (const [what, bytes, reason] of NO_ANSWERS) {
 }
 
 test('a head larger than proxy_buffer_size is 502, one that fits passes', async () => {
-  const answer = (size: number) => `HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(size)}\r\nContent-Length: 2\r\n\r\nok`
+  const answer = (size: number) =>
+    `HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(size)}\r\nContent-Length: 2\r\n\r\nok`
   raw = answer(900)
   assert.match(await rawRequest(port, get('/small-head')), /ok$/)
   const from = sluice.errorLog().length
@@ -255,7 +288,9 @@ test('Location: the address of the upstream becomes ours, others as proxy_redire
 })
 
 test('Set-Cookie: domain and path as configured', async () => {
-  const cookies = [...(await rawRequest(port, get('/cookies'))).matchAll(/^Set-Cookie: (.*)\r$/gm)].map(([, value]) => value)
+  const cookies = [...(await rawRequest(port, get('/cookies'))).matchAll(/^Set-Cookie: (.*)\r$/gm)].map(
+    ([, value]) => value,
+  )
   assert.equal(cookies, ['a=1; Domain=example.org; Path=/x', 'b=2; path=/other; domain=else.com'])
 })
 
