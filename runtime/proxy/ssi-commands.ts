@@ -16,9 +16,6 @@ import {
   SsiFault,
 } from './ssi-text.ts'
 
-/** CPU time of one regular expression of an `if`, ms. */
-const REGEX_TIME = 50
-
 /** What `include` asks for. */
 export interface Inclusion {
   readonly path: string
@@ -48,6 +45,9 @@ export interface SsiHost {
   log(message: string): void
 }
 
+/** ms that one regular expression may take. */
+const REGEX_TIME = 50
+
 type Params = ReadonlyMap<string, string>
 
 interface CommandRow {
@@ -58,7 +58,8 @@ interface CommandRow {
   readonly run: (commands: SsiCommands, params: Params) => void
 }
 
-const DEFAULT_TIME_FORMAT = '%A, %d-%b-%Y %H:%M:%S %Z'
+/** The time format where no page says otherwise. */
+export const DEFAULT_TIME_FORMAT = '%A, %d-%b-%Y %H:%M:%S %Z'
 
 export class SsiCommands {
   /** `config timefmt`, for `$date_local` and `$date_gmt`. */
@@ -250,11 +251,18 @@ export class SsiCommands {
   }
 
   #exec(regex: RegExp, subject: string): RegExpExecArray | null {
+    const { page } = this.#host
+    const started = performance.now()
     try {
-      return execWithin(regex, subject, REGEX_TIME)
+      // A timer has whole milliseconds.
+      if (page.regexTime >= 1)
+        return execWithin(regex, subject, Math.min(REGEX_TIME, Math.floor(page.regexTime)))
     } catch {
-      throw new SsiFault(`the regular expression "${regex.source}" takes too long`)
+      // Said below.
+    } finally {
+      page.regexTime -= performance.now() - started
     }
+    throw new SsiFault(`the regular expression "${regex.source}" takes too long`)
   }
 }
 
@@ -283,9 +291,6 @@ const COMMANDS: ReadonlyMap<string, CommandRow> = new Map<string, CommandRow>([
   ['block', { params: ['name!'], follows: 0, run: (commands, params) => commands.block(params) }],
   ['endblock', { params: [], follows: 0, run: (commands) => commands.endblock() }],
 ])
-
-/** The time format where no page says otherwise. */
-export { DEFAULT_TIME_FORMAT }
 
 function readParams(command: string, row: CommandRow, given: readonly SsiParam[]): Params {
   const params = new Map<string, string>()

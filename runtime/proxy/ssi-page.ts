@@ -4,14 +4,19 @@
 export const MAX_VALUE = 64 * 1024
 /** Variables of one page. */
 const MAX_VARIABLES = 1000
-/** Bytes of all the blocks of one page. */
-const MAX_BLOCKS = 1024 * 1024
+/** Bytes of all variables, and of all blocks, of one page. */
+const MAX_BYTES = 1024 * 1024
+/** ms that all regular expressions of one page may take. */
+const REGEX_TIME = 200
 
 export class SsiPage {
   /** Of the last regular expression that matched. */
   captures: readonly (string | undefined)[] | null = null
+  /** ms that regular expressions may still take. */
+  regexTime = REGEX_TIME
   readonly #variables = new Map<string, string>()
   readonly #blocks: { readonly name: string; text: string }[] = []
+  #variableBytes = 0
   #blockBytes = 0
 
   /** @param name lower case */
@@ -23,11 +28,14 @@ export class SsiPage {
     return this.#variables.get(name)
   }
 
-  /** False: the page has too many variables, or the value is too long. */
+  /** False: the page has too many variables, or their values are too long. */
   set(name: string, value: string): boolean {
-    if (value.length > MAX_VALUE) return false
-    if (this.#variables.size >= MAX_VARIABLES && !this.#variables.has(name)) return false
+    const old = this.#variables.get(name)
+    const bytes = this.#variableBytes + value.length - (old?.length ?? 0)
+    if (value.length > MAX_VALUE || bytes > MAX_BYTES) return false
+    if (old === undefined && this.#variables.size >= MAX_VARIABLES) return false
     this.#variables.set(name, value)
+    this.#variableBytes = bytes
     return true
   }
 
@@ -41,7 +49,7 @@ export class SsiPage {
   /** Adds to the block begun last; false: the blocks are too long. */
   addToBlock(text: string): boolean {
     this.#blockBytes += text.length
-    if (this.#blockBytes > MAX_BLOCKS) return false
+    if (this.#blockBytes > MAX_BYTES) return false
     this.#blocks[this.#blocks.length - 1].text += text
     return true
   }

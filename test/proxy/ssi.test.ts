@@ -23,6 +23,7 @@ const PAGES: Record<string, string> = {
   'captures.html':
     '<!--#if expr="$arg_a = /^(?P<first>[a-z]+)-(.)/" --><!--#echo var="first" --> <!--#echo var="2" --> <!--#echo var="0" --><!--#endif -->',
   'slow-pattern.html': 'a<!--#if expr="$arg_a = /^(x+x+)+y\\$/" -->yes<!--#endif -->b',
+  'slow-patterns.html': '<!--#if expr="$arg_a = /^(x+x+)+y\\$/" --><!--#endif -->'.repeat(200),
   'errors.html':
     '<!--#config errmsg="E" -->1<!--#nonsense -->2<!--#echo -->3<!--#echo var="a" var="b" -->4<!--#echo x="y" -->5<!--#else -->6<!--#endif -->7<!--#if expr="a ~ b" -->8<!--#include virtual="../x" -->9<!--#include virtual="/%2e%2e/x" -->',
   'block.html':
@@ -256,6 +257,12 @@ test('an expression that takes for ever is given up', async () => {
   const error = '[an error occurred while processing the directive]'
   assert.is(shown, `a${error}yes${error}b`)
   assert.ok(Date.now() - started < 1000)
+})
+
+test('a page full of them is given no more time than a few', async () => {
+  const started = Date.now()
+  await page(`/slow-patterns.html?a=${'x'.repeat(60)}`)
+  assert.ok(Date.now() - started < 1500, `${Date.now() - started} ms`)
 })
 
 test('a page much larger than its source goes out as the client takes it', async () => {
