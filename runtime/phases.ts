@@ -43,6 +43,10 @@ export const Outcome = {
   PEER: 4,
   /** The hook threw or overran a limit (and `script_on_error` is closed): `HookRequest.fail` has been called. */
   FAILED: 5,
+  /** The hook gave other bytes: `BodyChunk.replace` or `WebSocketView.replace` has been called. */
+  REPLACED: 6,
+  /** `wsMessage` dropped the message. */
+  DROPPED: 7,
 } as const
 
 export type Outcome = (typeof Outcome)[keyof typeof Outcome]
@@ -107,6 +111,60 @@ export interface BalancerView {
   choose(index: number): void
 }
 
+/** A piece of a response body as the `bodyFilter` hook sees it. */
+export interface BodyChunk {
+  /** Valid until the hook has settled. Empty only when `last` stands alone. */
+  readonly data: Uint8Array
+  /** Nothing follows. */
+  readonly last: boolean
+  /** What goes on in its place; no bytes: nothing does. */
+  replace(data: Uint8Array): void
+}
+
+export type WebSocketSide = 'client' | 'upstream'
+
+export interface WebSocketMessage {
+  readonly from: WebSocketSide
+  /** Text as UTF-8, checked. Valid until the hook has settled. */
+  readonly data: Uint8Array
+  readonly binary: boolean
+}
+
+/** How a WebSocket ended. */
+export interface WebSocketEnd {
+  /** Who ended it. */
+  readonly by: WebSocketSide | 'proxy' | 'script'
+  /** RFC 6455 section 7.4; 1005: none was given, 1006: the connection was lost. */
+  readonly code: number
+  readonly reason: string
+}
+
+/** `ws.state` of one script for one WebSocket, as JSON, and the version of the script that wrote it. */
+export interface WebSocketState {
+  readonly json: string
+  readonly version: string
+}
+
+/** A WebSocket through a location with `ws*` hooks. */
+export interface WebSocketView {
+  /** The subprotocol that both sides agreed on, or ''. */
+  readonly protocol: string
+  /** Times that the upstream was connected to anew (`ws_reconnect`). */
+  readonly reconnects: number
+  /** Set only while `wsMessage` runs (and is suspended). */
+  readonly message: WebSocketMessage | null
+  /** Set only while `wsClose` runs. */
+  readonly end: WebSocketEnd | null
+  /** What goes on in the message's place. */
+  replace(data: Uint8Array, binary: boolean): void
+  /** Queues a message for one side, behind those that are on their way. @throws RangeError: closed, too large, queue full */
+  send(to: WebSocketSide, data: Uint8Array, binary: boolean): void
+  /** Closes both sides with this code. @throws RangeError: a code that may not be sent, a reason over 123 bytes */
+  close(code: number, reason: string): void
+  /** The script engine's own: kept by the proxy as long as the WebSocket, over generations and sandboxes, by script file. */
+  readonly states: Map<string, WebSocketState>
+}
+
 /** How bad a log line is; nginx's words. */
 export type LogLevel = 'debug' | 'info' | 'notice' | 'warn' | 'error' | 'crit' | 'alert' | 'emerg'
 
@@ -133,6 +191,10 @@ export interface HookRequest {
   readonly responseHeaders: HeaderAccess
   /** Set only while a balancer hook runs (and is suspended). */
   readonly balancer: BalancerView | null
+  /** Set only while a `bodyFilter` hook runs (and is suspended). */
+  readonly bodyChunk: BodyChunk | null
+  /** Set from the handshake of a WebSocket through a location with `ws*` hooks on. */
+  readonly webSocket: WebSocketView | null
 
   /** Ends the request with this answer. Redirect statuses take the URL in a `Location` header. */
   answer(

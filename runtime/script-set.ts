@@ -37,15 +37,19 @@ interface Wanted {
   readonly onError: 'closed' | 'open'
 }
 
-const NO_HOOKS: Hooks = {
+export const NO_HOOKS: Hooks = {
   rewrite: null,
   access: null,
   content: null,
   balancer: null,
   headerFilter: null,
+  bodyFilter: null,
+  wsOpen: null,
+  wsMessage: null,
+  wsClose: null,
   log: null,
 }
-const PROXY_PHASES = ['rewrite', 'access', 'content', 'balancer', 'headerFilter', 'log'] as const
+const PROXY_PHASES = Object.keys(NO_HOOKS) as (keyof Hooks)[]
 
 /** The scripts of each level from the outermost in. */
 export class ScriptLevels {

@@ -6,7 +6,15 @@ import type { HttpFault } from '../http1/fault.ts'
 import { Field } from '../http1/fields.ts'
 import type { RequestHead } from '../http1/request-reader.ts'
 import { escapeUri, normalizePath } from '../http1/uri.ts'
-import type { BalancerView, HookRequest, LogLevel, Outcome, Phase } from '../phases.ts'
+import type {
+  BalancerView,
+  BodyChunk,
+  HookRequest,
+  LogLevel,
+  Outcome,
+  Phase,
+  WebSocketView,
+} from '../phases.ts'
 import type { Mirrors } from './mirror.ts'
 import type { LocationPlan, ServerPlan } from './plan.ts'
 import type { RequestBody } from './request-body.ts'
@@ -264,6 +272,8 @@ export class Exchange implements HookRequest {
   /** Phase of the hook that failed. */
   failedPhase: Phase | null = null
   balancer: BalancerView | null = null
+  bodyChunk: BodyChunk | null = null
+  webSocket: WebSocketView | null = null
   /** The request was there before the one ahead of it was done: `$pipe`. */
   pipelined = false
   /** `$request_id`, made at first use. */

@@ -42,6 +42,10 @@ export interface Hooks {
   readonly content: readonly PhaseHandler[] | null
   readonly balancer: readonly PhaseHandler[] | null
   readonly headerFilter: readonly PhaseHandler[] | null
+  readonly bodyFilter: readonly PhaseHandler[] | null
+  readonly wsOpen: readonly PhaseHandler[] | null
+  readonly wsMessage: readonly PhaseHandler[] | null
+  readonly wsClose: readonly PhaseHandler[] | null
   readonly log: readonly PhaseHandler[] | null
 }
 

@@ -104,6 +104,8 @@ class Request implements HookRequest {
   status = 0
   readonly requestHeaders = new Fields()
   readonly responseHeaders = new Fields()
+  readonly bodyChunk = null
+  readonly webSocket = null
   readonly balancer = new Balancer()
   readonly closed = false
   answer(): void {}

@@ -25,6 +25,7 @@ import { compileRules, type IfRule } from '../../runtime/proxy/rewrite.ts'
 import { ServerNames } from '../../runtime/proxy/server-names.ts'
 import { Step } from '../../runtime/proxy/step.ts'
 import { compileTryFiles } from '../../runtime/proxy/try-files.ts'
+import { NO_HOOKS } from '../../runtime/script-set.ts'
 
 export interface FakeRequest {
   readonly fields?: readonly (readonly [string, string])[]
@@ -160,7 +161,7 @@ export class RouteServer {
       internal: scope.content.internal ?? false,
       autoRedirect: proxied && scope.name.endsWith('/'),
       rules: compileRules(rules, this.binder, (rule) => this.#enterIf(rule, scope)),
-      hooks: { rewrite: null, access: null, content: null, balancer: null, headerFilter: null, log: null },
+      hooks: NO_HOOKS,
       access: compileAccess(settings.access),
       content: { kind: proxied ? 'proxy' : 'static' },
       keepaliveDisabled: null,

@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url'
 import {
   type BalancerView,
+  type BodyChunk,
   DEFAULT_LIMITS,
   type HeaderAccess,
   type HookRequest,
@@ -13,6 +14,7 @@ import {
   type ScriptHost,
   type ScriptLimits,
   type VariableAccess,
+  type WebSocketView,
 } from '../../runtime/phases.ts'
 import { loadScript, type Script, type ScriptOptions } from '../../runtime/script/engine.ts'
 
@@ -148,6 +150,8 @@ export class FakeRequest implements HookRequest {
   readonly requestHeaders: FakeFields
   readonly responseHeaders: FakeFields
   balancer: FakeBalancer | null = null
+  bodyChunk: BodyChunk | null = null
+  webSocket: WebSocketView | null = null
   closed = false
   readonly variables: Record<string, string>
   answered: {
