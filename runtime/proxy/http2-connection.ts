@@ -28,6 +28,8 @@ import {
 } from './client-connection.ts'
 import type { Listener } from './exchange.ts'
 import { Http2HeadReader } from './http2-head.ts'
+import { keepNative } from './http2-keeper.ts'
+import { Http2Pulse } from './http2-pulse.ts'
 import { Http2Stream } from './http2-stream.ts'
 import type { Effective } from './plan.ts'
 
@@ -41,8 +43,6 @@ const SPARE_FIELDS = 64
 /** PING and SETTINGS frames at once, and a second. Each is answered, so each costs more than it costs the client. */
 const CONTROL_BURST = 1000
 const CONTROL_RATE = 100
-/** ms for the client to close an idle connection after GOAWAY. */
-const LINGER = 5000
 
 /** Bytes of a response's head; `proxy_buffer_size` is what limits those of upstreams. */
 const MAX_SENT_HEAD = 1024 * 1024
@@ -60,11 +60,13 @@ export class Http2Connection implements OpenConnection {
   readonly #reader: Http2HeadReader
   readonly #streams = new Set<Http2Stream>()
   readonly #deadline: Deadline
+  readonly #pulse: Http2Pulse
   readonly #resets: TokenBucket
   readonly #controls = new TokenBucket(CONTROL_BURST, CONTROL_RATE)
   /** When the deadline is armed for, while there are streams; ms on the monotonic clock. */
   #checkAt = Infinity
   #draining = false
+  #flood = false
   #remoteAddress: string | null = null
 
   get phase(): ConnectionPhase {
@@ -86,6 +88,7 @@ export class Http2Connection implements OpenConnection {
     socket.on('end', () => this.destroy())
     socket.on('close', () => this.#onClose())
     const session = (this.#session = performServerHandshake(stream, sessionOptions(settings)))
+    keepNative(session)
     // Streams hold back on their own windows: the connection's must not make one wait for another.
     session.setLocalWindowSize(Math.min(streams * streamWindow(settings), MAX_WINDOW))
     session.on('stream', (stream: ServerHttp2Stream, _fields: unknown, _flags: number, list: string[]) => {
@@ -96,6 +99,10 @@ export class Http2Connection implements OpenConnection {
     })
     session.on('ping', () => this.#onControl())
     session.on('remoteSettings', () => this.#onControl())
+    this.#pulse = new Http2Pulse(session, socket, settings.lingeringTimeout, {
+      blocked: () => this.drain(),
+      over: () => this.#onOver(),
+    })
     home.opened(this)
     this.#deadline.arm(settings.clientHeaderTimeout)
   }
@@ -125,7 +132,7 @@ export class Http2Connection implements OpenConnection {
     if (this.#draining) return
     this.#draining = true
     this.#session.close()
-    if (this.#streams.size === 0) this.#deadline.arm(LINGER)
+    if (this.#streams.size === 0) this.#linger()
   }
 
   destroy(): void {
@@ -150,7 +157,8 @@ export class Http2Connection implements OpenConnection {
     this.#streams.delete(stream)
     if (this.#streams.size > 0 || this.#socket.destroyed) return
     this.#checkAt = Infinity
-    this.#deadline.arm(this.#draining ? LINGER : this.listener.defaultServer.settings.keepaliveTimeout)
+    if (this.#draining) this.#linger()
+    else this.#deadline.arm(this.listener.defaultServer.settings.keepaliveTimeout)
   }
 
   /** The client gave up a request before its response was complete: work for nothing, so only so often. */
@@ -193,15 +201,36 @@ export class Http2Connection implements OpenConnection {
   }
 
   #flooded(what: string): void {
-    if (this.#session.destroyed) return
+    if (this.#flood) return
+    this.#flood = true
     this.#log(`http2 flood detected: too many ${what}`)
-    this.#session.destroy(FLOOD, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    // Not from inside an event of the session: Node aborts the process when it still has frames to read.
+    setImmediate(() => this.#session.destroy(FLOOD, constants.NGHTTP2_ENHANCE_YOUR_CALM))
+  }
+
+  /** `lingering_timeout` for the client to take the rest and to close. */
+  #linger(): void {
+    this.#deadline.arm(this.listener.defaultServer.settings.lingeringTimeout)
+  }
+
+  #onOver(): void {
+    if (this.#session.destroyed) {
+      // What it wrote last may be under way.
+      this.#draining = true
+      this.#linger()
+      return
+    }
+    this.#log('client sent invalid HTTP/2, which ended the session')
+    this.destroy()
   }
 
   #onDeadline(): void {
+    if (this.#draining && (this.#streams.size === 0 || this.#session.destroyed)) {
+      this.#socket.destroy()
+      return
+    }
     if (this.#streams.size === 0) {
-      if (this.#draining) this.#socket.destroy()
-      else this.drain()
+      this.drain()
       return
     }
     const now = performance.now()
@@ -213,6 +242,7 @@ export class Http2Connection implements OpenConnection {
 
   #onClose(): void {
     this.#deadline.dispose()
+    this.#pulse.stop()
     for (const stream of this.#streams) stream.gone()
     this.home.closed(this)
   }

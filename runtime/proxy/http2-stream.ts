@@ -214,7 +214,7 @@ export class Http2Stream implements ClientTransport {
   #giveUp(): void {
     if (this.#state === State.GONE) return
     this.#reset = true
-    this.#stream.destroy(RESET)
+    destroyLater(this.#stream, RESET)
   }
 
   #truncate(): void {
@@ -313,7 +313,7 @@ export class Http2Stream implements ClientTransport {
     if (this.#reset) return
     this.gone()
     // What it still holds unread would keep it from closing.
-    this.#stream.destroy()
+    destroyLater(this.#stream)
   }
 
   #onClose(): void {
@@ -335,6 +335,11 @@ export class Http2Stream implements ClientTransport {
     }
     if (early) this.#connection.countReset()
   }
+}
+
+/** Node aborts the process when frames are still being read for what its own events have destroyed. */
+function destroyLater(stream: ServerHttp2Stream, error?: Error): void {
+  setImmediate(() => stream.destroy(error))
 }
 
 /** Trailers are there, or may come at the end of a body of unknown length. */

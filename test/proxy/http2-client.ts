@@ -157,6 +157,11 @@ export class RawHttp2 {
     return client
   }
 
+  /** For a socket that was opened before and has not been read. */
+  static on(socket: Socket): RawHttp2 {
+    return new RawHttp2(socket)
+  }
+
   send(...frames: Buffer[]): void {
     this.socket.write(Buffer.concat(frames))
   }
