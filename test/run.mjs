@@ -15,7 +15,10 @@ import { build, ensureInstalled, ensureSystem, ROOT } from './setup.mjs'
 
 const AT_A_TIME = 2
 const TIME_LIMIT = Number(process.env.TEST_TIME_LIMIT ?? 60) * 1000
-const SYSTEM_NEEDS = [{ name: 'nginx', package: 'nginx' }]
+const SYSTEM_NEEDS = [
+  { name: 'nginx', package: 'nginx' },
+  { name: 'redis-server', package: 'redis-server' },
+]
 
 const { output, words } = readArguments(process.argv.slice(2))
 const testRoot = join(output ?? join(ROOT, 'dist'), 'test')

@@ -1,0 +1,248 @@
+/**
+ * The shared state of a gateway: opens the store that a configuration names and its session maps, keeps them over
+ * generations as long as the configuration asks for the same ones, and closes what no generation uses any more. Knows
+ * neither scripts nor requests.
+ */
+import { readFileSync } from 'node:fs'
+import { ConfigError } from './config/config-error.ts'
+import type { HttpModel, RedisModel, SessionMapModel, Where } from './config/model.ts'
+import type { LogLevel } from './phases.ts'
+import { MemoryStore } from './store/memory-store.ts'
+import { RedisStore, type RedisStoreOptions } from './store/redis-store.ts'
+import { SessionMap } from './store/session-map.ts'
+import type { Store } from './store/store.ts'
+import { WorkerStore } from './store/worker-store.ts'
+
+export interface StoresOptions {
+  readonly log: (level: LogLevel, message: string) => void
+  /** What `store memory` is; whoever gives it closes it. Default: memory of this process. */
+  readonly memory?: Store
+}
+
+/** What is needed of a configuration. */
+export type StoreSettings = Pick<HttpModel, 'where' | 'store' | 'storeTimeout' | 'sessionMaps'>
+
+/** ms */
+const FIRST_ANSWER = 1000
+
+/** The store and the maps of one configuration. Its generations hold it; it goes with the last of them. */
+export class StoreSet {
+  readonly store: Store
+  readonly settings: StoreSettings
+  readonly #maps = new Map<string, SharedMap>()
+  readonly #opened: Shared<Store>
+  #holders = 0
+
+  /** Use {@link Stores}. @param before maps of the same store that are already in use */
+  constructor(opened: Shared<Store>, settings: StoreSettings, before: StoreSet | null) {
+    this.store = opened.value
+    this.settings = settings
+    this.#opened = opened.acquire()
+    const known = before?.store === this.store ? before.#maps : null
+    for (const model of settings.sessionMaps) {
+      const same = known?.get(model.name)
+      const map = same !== undefined && sameMap(same.model, model) ? same : new SharedMap(this.store, model)
+      map.acquire()
+      this.#maps.set(model.name, map)
+    }
+  }
+
+  /** A `session_map` by its name. */
+  map(name: string): SessionMap | undefined {
+    return this.#maps.get(name)?.value
+  }
+
+  get maps(): SessionMap[] {
+    return [...this.#maps.values()].map(({ value }) => value)
+  }
+
+  /** Waits a moment for a store that is elsewhere: the first requests should find it. */
+  async ready(log: StoresOptions['log']): Promise<void> {
+    if (!(this.store instanceof RedisStore)) return
+    try {
+      await this.store.ready(FIRST_ANSWER)
+    } catch (error) {
+      log('warn', `store: ${(error as Error).message}; going on without it`)
+    }
+  }
+
+  /** Of the store that is open already. */
+  opened(key: string): Shared<Store> | null {
+    return this.#opened.key === key ? this.#opened : null
+  }
+
+  acquire(): void {
+    this.#holders++
+  }
+
+  release(): void {
+    if (--this.#holders > 0) return
+    for (const map of this.#maps.values()) map.release()
+    this.#opened.release()
+  }
+
+  /** Bounds of the maps are the store's to know; one that never served may have changed them. */
+  define(): void {
+    for (const { name, max } of this.settings.sessionMaps) this.store.define(name, max)
+  }
+}
+
+/** Something that is closed when its last user lets go of it. */
+class Shared<T> {
+  readonly key: string
+  readonly value: T
+  readonly #close: () => void
+  #users = 0
+
+  constructor(key: string, value: T, close: () => void) {
+    this.key = key
+    this.value = value
+    this.#close = close
+  }
+
+  acquire(): this {
+    this.#users++
+    return this
+  }
+
+  release(): void {
+    if (--this.#users === 0) this.#close()
+  }
+}
+
+class SharedMap extends Shared<SessionMap> {
+  readonly model: SessionMapModel
+
+  constructor(store: Store, model: SessionMapModel) {
+    const map = new SessionMap(store, model)
+    super(model.name, map, () => map.close())
+    this.model = model
+  }
+}
+
+export class Stores {
+  readonly #options: StoresOptions
+  #current: StoreSet | null = null
+
+  constructor(options: StoresOptions) {
+    this.#options = options
+  }
+
+  /** The set that serves. */
+  get current(): StoreSet {
+    if (this.#current === null) throw new Error('no configuration serves yet')
+    return this.#current
+  }
+
+  get store(): Store {
+    return this.current.store
+  }
+
+  /** A `session_map` of the configuration that serves. */
+  map(name: string): SessionMap | undefined {
+    return this.current.map(name)
+  }
+
+  /**
+   * The set of a configuration: the one that serves, if nothing differs. To be released by whoever asks.
+   * @throws ConfigError when a file that the store needs cannot be read
+   */
+  prepare(http: StoreSettings): StoreSet {
+    const current = this.#current
+    const set = current !== null && sameSettings(current.settings, http) ? current : this.#make(http)
+    set.acquire()
+    return set
+  }
+
+  #make(http: StoreSettings): StoreSet {
+    const redis = http.store.kind === 'redis' ? redisOptions(http.store, http) : null
+    const key = JSON.stringify(redis ?? [http.store, this.#options.memory !== undefined])
+    const opened = this.#current?.opened(key) ?? this.#open(key, http, redis)
+    return new StoreSet(opened, http, this.#current)
+  }
+
+  #open(key: string, http: StoreSettings, redis: Omit<RedisStoreOptions, 'log'> | null): Shared<Store> {
+    const { log, memory } = this.#options
+    if (redis === null && memory !== undefined) return new Shared(key, memory, () => undefined)
+    const size = http.store.kind === 'memory' ? http.store.size : 0
+    const store = redis === null ? new MemoryStore({ size }) : new RedisStore({ ...redis, log })
+    return new Shared<Store>(key, store, () => void store.close())
+  }
+
+  /** The set goes into service. */
+  commit(set: StoreSet): void {
+    const before = this.#current
+    if (set.store instanceof WorkerStore) set.store.timeout = set.settings.storeTimeout
+    if (before === set) return
+    set.acquire()
+    this.#current = set
+    if (before === null) return
+    if (before.store !== set.store)
+      this.#options.log('warn', 'the store is another one: what the one before holds is not known to it')
+    before.release()
+  }
+
+  /** The set does not go into service. */
+  discard(set: StoreSet): void {
+    if (set !== this.#current && set.store === this.#current?.store) this.#current.define()
+  }
+
+  close(): void {
+    this.#current?.release()
+    this.#current = null
+  }
+}
+
+/** Memory of its own, for a generation that none shares anything with. */
+export function aloneStores(http: StoreSettings): StoreSet {
+  const store = new MemoryStore({ size: 64 * 1024 * 1024 })
+  return new StoreSet(new Shared<Store>('', store, () => void store.close()), http, null)
+}
+
+function sameSettings(a: StoreSettings, b: StoreSettings): boolean {
+  const text = ({ store, storeTimeout, sessionMaps }: StoreSettings) =>
+    JSON.stringify([store, storeTimeout, sessionMaps.map((map) => ({ ...map, where: null }))])
+  // A password or a certificate may be another one under the same name.
+  const readsFiles = b.store.kind === 'redis' && (b.store.passwordFile ?? b.store.tlsCa) !== null
+  return !readsFiles && text(a) === text(b)
+}
+
+function sameMap(a: SessionMapModel, b: SessionMapModel): boolean {
+  return a.ttl === b.ttl && a.max === b.max && a.onError === b.onError
+}
+
+function redisOptions(
+  model: RedisModel,
+  { where, storeTimeout }: StoreSettings,
+): Omit<RedisStoreOptions, 'log'> {
+  const { mode, addresses, path, sentinel, username, database, prefix } = model
+  const password = model.passwordFile === null ? model.password : secretOf(model.passwordFile, where)
+  const ca = model.tlsCa === null ? undefined : textOf(model.tlsCa, 'tls_ca', where)
+  return {
+    mode,
+    addresses,
+    path: path ?? undefined,
+    sentinel: sentinel ?? undefined,
+    username: username ?? undefined,
+    password: password ?? undefined,
+    database,
+    tls: model.tls ? { ca } : null,
+    prefix,
+    timeout: storeTimeout,
+  }
+}
+
+/** The first line. */
+function secretOf(file: string, where: Where): string {
+  const [line] = textOf(file, 'password_file', where).split(/\r?\n/)
+  if (line === '') throw new ConfigError(where, `the first line of password_file "${file}" is empty`)
+  return line
+}
+
+function textOf(file: string, word: string, where: Where): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(where, `${word} "${file}" of "store" cannot be read: ${(error as Error).message}`)
+  }
+}

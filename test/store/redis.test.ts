@@ -1,0 +1,232 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis-store.ts'
+import { StoreError } from '../../runtime/store/store.ts'
+import { RedisServer, startCluster, startSentinel } from '../lib/redis.ts'
+import { testContract } from './contract.ts'
+
+const lines: string[] = []
+let prefixes = 0
+
+function optionsFor(port: number, more: Partial<RedisStoreOptions> = {}): RedisStoreOptions {
+  return {
+    addresses: [{ host: '127.0.0.1', port }],
+    mode: 'single',
+    database: 0,
+    tls: null,
+    prefix: `t${++prefixes}:`,
+    timeout: 1000,
+    log: (level, message) => lines.push(`${level} ${message}`),
+    ...more,
+  }
+}
+
+const made = new WeakMap<RedisStore, RedisStoreOptions>()
+
+async function open(options: RedisStoreOptions): Promise<RedisStore> {
+  const store = new RedisStore(options)
+  made.set(store, options)
+  await store.ready(10_000)
+  return store
+}
+
+const single = await RedisServer.start()
+const cluster = await startCluster()
+
+testContract('redis', {
+  open: () => open(optionsFor(single.port)),
+  beside: (store) => open(made.get(store as RedisStore)!),
+  pass: (ms) => pause(ms),
+})
+
+testContract('redis cluster', {
+  open: () =>
+    open(
+      optionsFor(0, {
+        addresses: cluster.map(({ port }) => ({ host: '127.0.0.1', port })),
+        mode: 'cluster',
+      }),
+    ),
+  beside: (store) => open(made.get(store as RedisStore)!),
+  pass: (ms) => pause(ms),
+})
+
+/** Calls until the store answers; fails when it does not within 10 s. */
+async function answers(store: RedisStore): Promise<void> {
+  const end = Date.now() + 10_000
+  for (;;) {
+    try {
+      await store.set('probe', 'probe', '1', 60_000)
+      return
+    } catch (error) {
+      if (Date.now() > end) throw error
+      await pause(20)
+    }
+  }
+}
+
+/** Makes a change and waits until its news has reached these stores: until it has, they may have to ask again. */
+async function change(stores: readonly RedisStore[], make: () => unknown): Promise<void> {
+  const heard = stores.map(
+    (store) =>
+      new Promise<void>((done) => {
+        const stop = store.onInvalidation(() => {
+          stop()
+          done()
+        })
+      }),
+  )
+  await make()
+  await Promise.all(heard)
+}
+
+async function failure(call: Promise<unknown>): Promise<string> {
+  try {
+    await call
+  } catch (error) {
+    if (error instanceof StoreError) return error.code
+    throw error
+  }
+  return 'none'
+}
+
+test('what was read once is known at once, until somebody else changes it', async () => {
+  const options = optionsFor(single.port)
+  const [here, there] = [await open(options), await open(options)]
+  await change([here], () => there.set('users', 'ann', '"app1"', 60_000))
+  assert.is(here.peek('users', 'ann'), undefined)
+  await here.get('users', 'ann')
+  assert.is(here.peek('users', 'ann')?.value, '"app1"')
+  await change([here], () => there.set('users', 'ann', '"app2"', 60_000))
+  assert.is(here.peek('users', 'ann'), undefined)
+  await Promise.all([here.close(), there.close()])
+})
+
+test('a change by any other program is heard of as well', async () => {
+  const options = optionsFor(single.port)
+  const store = await open(options)
+  const name = `${options.prefix}m:users{}ann`
+  await change([store], () => single.command('set', name, 'j1'))
+  await store.get('users', 'ann')
+  assert.is(store.peek('users', 'ann')?.value, '1')
+  await change([store], () => single.command('del', name))
+  assert.is(store.peek('users', 'ann'), undefined)
+  assert.is(await store.get('users', 'ann'), null)
+  await store.close()
+})
+
+test('a server that was stopped in the middle is met with errors at once, and used again when it is back', async () => {
+  const server = await RedisServer.start()
+  const store = await open(optionsFor(server.port, { timeout: 50 }))
+  await change([store], () => store.set('users', 'ann', '"app1"', 60_000))
+  await store.get('users', 'ann')
+  lines.length = 0
+  await server.stop()
+  const started = performance.now()
+  for (let i = 0; i < 50; i++) assert.is(await failure(store.get('users', 'bob')), 'unavailable')
+  assert.ok(performance.now() - started < 1000, 'nobody waits for a server that is gone')
+  assert.is(store.stats.breaker, 'open')
+  // Doubtful: no answer any more, but the last word there is.
+  assert.is(store.peek('users', 'ann'), undefined)
+  assert.is(store.last('users', 'ann')?.value, '"app1"')
+  await server.start()
+  await answers(store)
+  assert.is(store.stats.breaker, 'closed')
+  assert.equal(
+    lines.map((line) => line.split(' ')[0]),
+    ['error', 'notice'],
+  )
+  await store.close()
+  await server.stop()
+})
+
+test('a server that holds its connections and says nothing costs each call its deadline, then nothing', async () => {
+  const server = await RedisServer.start()
+  const store = await open(optionsFor(server.port, { timeout: 50 }))
+  await store.set('users', 'ann', '1', 60_000)
+  server.pause()
+  for (let i = 0; i < 5; i++) assert.is(await failure(store.get('users', 'bob')), 'timeout')
+  assert.is(await failure(store.get('users', 'bob')), 'unavailable')
+  assert.is(store.stats.timeouts, 5)
+  server.resume()
+  await answers(store)
+  assert.is((await store.get('users', 'ann'))?.value, '1')
+  await store.close()
+  await server.stop()
+})
+
+test('a full server says so, loses nothing, and is not given up', async () => {
+  const server = await RedisServer.start(['--maxmemory', '3mb', '--maxmemory-policy', 'noeviction'])
+  const store = await open(optionsFor(server.port))
+  await store.set('users', 'ann', '1', 60_000)
+  let code = 'none'
+  for (let i = 0; i < 200 && code === 'none'; i++)
+    code = await failure(store.set('users', `filler ${i}`, 'x'.repeat(100_000), 60_000))
+  assert.is(code, 'full')
+  assert.is((await store.get('users', 'ann'))?.value, '1')
+  assert.is(store.stats.breaker, 'closed')
+  await store.close()
+  await server.stop()
+})
+
+test('a password is needed and given', async () => {
+  const server = await RedisServer.start(['--requirepass', 'secret'])
+  const store = await open(optionsFor(server.port, { password: 'secret' }))
+  await store.set('users', 'ann', '1', 60_000)
+  assert.is((await store.get('users', 'ann'))?.value, '1')
+  await store.close()
+  await server.stop()
+})
+
+test('when tracking is forbidden those who write tell of it', async () => {
+  const server = await RedisServer.start()
+  server.command('acl', 'setuser', 'default', '-client|tracking')
+  const options = optionsFor(server.port)
+  const [here, there] = [await open(options), await open(options)]
+  await change([here, there], () => there.set('users', 'ann', '1', 60_000))
+  await here.get('users', 'ann')
+  assert.is(here.peek('users', 'ann')?.value, '1')
+  await change([here], () => there.delete('users', 'ann'))
+  assert.is(here.peek('users', 'ann'), undefined)
+  await Promise.all([here.close(), there.close()])
+  await server.stop()
+})
+
+test('a sentinel names the new master when the old one has died', async () => {
+  const sentinel = await startSentinel()
+  const options = optionsFor(sentinel.port, { mode: 'sentinel', sentinel: 'main', timeout: 200 })
+  const store = await open(options)
+  await store.set('users', 'ann', '"app1"', 60_000)
+  while (sentinel.replica.command('exists', `${options.prefix}m:users{}ann`) !== '1') await pause(5)
+  await sentinel.master.stop()
+  await answers(store)
+  assert.is((await store.get('users', 'ann'))?.value, '"app1"')
+  assert.match(sentinel.replica.command('role'), /^master/)
+  await store.close()
+  await sentinel.stop()
+})
+
+test('the nodes of a cluster share the keys, whatever braces a client puts in them', async () => {
+  const options = optionsFor(0, {
+    addresses: cluster.map(({ port }) => ({ host: '127.0.0.1', port })),
+    mode: 'cluster',
+  })
+  const store = await open(options)
+  for (let i = 0; i < 60; i++) await store.set('users', `{same}${i}`, '1', 60_000)
+  const counts = cluster.map(
+    (node) => node.command('--scan', '--pattern', `${options.prefix}*`).split('\n').filter(Boolean).length,
+  )
+  assert.is(counts[0] + counts[1] + counts[2], 60)
+  assert.ok(
+    counts.every((count) => count > 0),
+    counts.join(),
+  )
+  await store.close()
+})
+
+test.after(async () => {
+  await Promise.all([single, ...cluster].map((server) => server.stop()))
+})
+
+test.run()
