@@ -27,19 +27,19 @@ export function fnv1a(data) {
   return hash >>> 0
 }
 
-export function md5(data, encoding) {
+export function md5(data, encoding = 'hex') {
   return digest('md5', data, encoding)
 }
 
-export function sha1(data, encoding) {
+export function sha1(data, encoding = 'hex') {
   return digest('sha1', data, encoding)
 }
 
-export function sha256(data, encoding) {
+export function sha256(data, encoding = 'hex') {
   return digest('sha256', data, encoding)
 }
 
-export function sha512(data, encoding) {
+export function sha512(data, encoding = 'hex') {
   return digest('sha512', data, encoding)
 }
 

@@ -31,13 +31,13 @@ export function requestHeaders(options) {
 }
 
 /** Lets only matching requests through: an access hook. Listed values are secrets, compared as salted digests. */
-export function allowIf(value, test, options) {
-  return gate('allowIf', value, test, options)
+export function allowIf(value, test, refusal) {
+  return gate('allowIf', value, test, refusal)
 }
 
 /** Turns matching requests away: an access hook. */
-export function denyIf(value, test, options) {
-  return gate('denyIf', value, test, options)
+export function denyIf(value, test, refusal) {
+  return gate('denyIf', value, test, refusal)
 }
 
 /** A part of the keys goes another way: a rewrite hook. Growing the part never moves a key back. */

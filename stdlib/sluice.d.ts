@@ -35,6 +35,32 @@ declare namespace Sluice {
   /** After the response, off the request's path. */
   type Log = (r: LogRequest) => void | Promise<void>
 
+  /**
+   * Each piece of the response's body on its way to the client; the last one may be empty. What is returned goes on in
+   * its place; null or `''`: nothing does.
+   */
+  type BodyFilter = (
+    r: BodyFilterRequest,
+    chunk: Uint8Array,
+    info: { readonly last: boolean },
+  ) => Replacement | Promise<Replacement>
+
+  /** A WebSocket is open on both sides, and before its first message; once more after each `ws_reconnect`. */
+  type WsOpen = (r: WsRequest, ws: WebSocket) => void | Promise<void>
+
+  /** A message on its way to the other side. What is returned goes on in its place; null drops it. */
+  type WsMessage = (r: WsRequest, msg: Message, ws: WebSocket) => Replacement | Promise<Replacement>
+
+  /** A WebSocket has ended. */
+  type WsClose = (r: WsRequest, info: CloseInfo, ws: WebSocket) => void | Promise<void>
+
+  /**
+   * No hook: makes the `ws.state` of an open WebSocket, kept by a version of the script with other sources, one of this
+   * version. Returns the new state.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: what an earlier version kept is its own business
+  type Migrate = (oldState: any) => unknown
+
   /** Every hook a script may export. */
   interface Hooks {
     init?: Init
@@ -43,13 +69,21 @@ declare namespace Sluice {
     content?: Content
     balancer?: Balancer
     headerFilter?: HeaderFilter
+    bodyFilter?: BodyFilter
     log?: Log
+    wsOpen?: WsOpen
+    wsMessage?: WsMessage
+    wsClose?: WsClose
+    migrate?: Migrate
   }
 
   // biome-ignore lint/suspicious/noConfusingVoidType: a hook that ends without `return` has decided nothing
   type Decision = Answer | void | undefined | null
   // biome-ignore lint/suspicious/noConfusingVoidType: a hook that ends without `return` leaves the choice to the configuration
   type Choice = Peer | string | void | undefined | null
+
+  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that ends without `return` lets pass what came
+  type Replacement = string | Uint8Array | void | undefined | null
 
   /** An answer that a hook returns. */
   interface Answer {
@@ -134,7 +168,12 @@ declare namespace Sluice {
     readonly headersOut: Fields
   }
 
+  interface BodyFilterRequest extends Request {}
+
   interface LogRequest extends Request {}
+
+  /** The request that a WebSocket began with. */
+  interface WsRequest extends Request {}
 
   /** A request whose response can be given fields. */
   type Responding = Request & { readonly headersOut: Fields }
@@ -200,6 +239,55 @@ declare namespace Sluice {
     readonly backup: boolean
   }
 
+  // ---- WebSockets ----
+
+  type Side = 'client' | 'upstream'
+
+  /** An open WebSocket; usable until it is over, also from timers and from the hooks of others. */
+  interface WebSocket {
+    /** The subprotocol that both sides agreed on, or `''`. */
+    readonly protocol: string
+    /** Times that the upstream was connected to anew. */
+    readonly reconnects: number
+    /**
+     * This script's own for this WebSocket: any JSON value, `{}` at first, of at most 64 KiB. It outlives a swap of the
+     * script, see `Migrate`. Kept when a hook has ended that read or set it.
+     */
+    // biome-ignore lint/suspicious/noExplicitAny: what a script keeps there is its own business
+    state: any
+    /**
+     * Sends a message, text or bytes, of at most 1 MiB. Throws a RangeError if that side is closed, or takes no more for
+     * now.
+     */
+    send(to: Side, data: string | Uint8Array | ArrayBuffer): void
+    /** Closes both sides; 1000 by default. Throws a RangeError for a code that may not be sent, or too long a reason. */
+    close(code?: number, reason?: string): void
+  }
+
+  /** A message, while its hook runs. */
+  type Message = TextMessage | BinaryMessage
+
+  interface TextMessage {
+    readonly from: Side
+    readonly data: string
+    readonly binary: false
+  }
+
+  interface BinaryMessage {
+    readonly from: Side
+    readonly data: Uint8Array
+    readonly binary: true
+  }
+
+  /** How a WebSocket ended. */
+  interface CloseInfo {
+    /** Who ended it. */
+    readonly by: Side | 'proxy' | 'script'
+    /** 1005: none was given; 1006: the connection was lost. */
+    readonly code: number
+    readonly reason: string
+  }
+
   // ---- globals ----
 
   /** The script's surroundings, as the global `sluice`. */
@@ -209,8 +297,14 @@ declare namespace Sluice {
     readonly worker: number
     readonly version: string
     readonly generation: number
-    /** The phase whose hook runs now. */
+    /** The phase whose hook runs now; `'init'` while the script loads, `'timer'` for what `every` calls. */
     readonly phase: string
+    /**
+     * Has the function called again and again while the script's generation serves, from one interval after it began. A
+     * run that still waits makes the next one skip. Only while the script loads: at its top level and in `init`.
+     * @param interval nginx's notation (`'10s'`), or milliseconds; 100 ms at least
+     */
+    every(interval: string | number, callback: () => unknown): { stop(): void }
   }
 }
 
@@ -234,6 +328,99 @@ declare function structuredClone<T>(value: T): T
 /** Base64 to a text of one character per byte. */
 declare function atob(base64: string): string
 declare function btoa(bytes: string): string
+
+/**
+ * Makes an HTTP request: to an upstream group of the configuration by its name, `fetch('http://chat/rooms')`, or to what
+ * `script_allow_fetch` lists. Bounded by the wall-clock limit and by the request that the hook runs for. A network
+ * error, a refused URL included, is a TypeError.
+ */
+declare function fetch(
+  input: string | URL | (FetchOptions & { url: string }),
+  options?: FetchOptions,
+): Promise<Response>
+
+interface FetchOptions {
+  /** `'GET'` */
+  method?: string
+  headers?: HeadersInit
+  /** A stream is sent as fast as the peer takes it. */
+  body?:
+    | string
+    | Uint8Array
+    | ArrayBuffer
+    | URLSearchParams
+    | Iterable<string | Uint8Array>
+    | AsyncIterable<string | Uint8Array>
+    | null
+  signal?: AbortSignal | null
+  /** Milliseconds until all of the answer must have been read. */
+  timeout?: number
+  /** `'follow'`, up to five times, each place checked; `'manual'`: the redirect is the answer. */
+  redirect?: 'follow' | 'manual' | 'error'
+}
+
+type HeadersInit =
+  | Headers
+  | Readonly<Record<string, string | readonly string[]>>
+  | Iterable<readonly [name: string, value: string]>
+
+/** Names are case-insensitive. */
+interface Headers extends Iterable<[name: string, value: string]> {
+  append(name: string, value: string): void
+  delete(name: string): void
+  entries(): IterableIterator<[name: string, value: string]>
+  forEach(visit: (value: string, name: string, headers: Headers) => void): void
+  /** All values of that name, joined by `', '`. */
+  get(name: string): string | null
+  getSetCookie(): string[]
+  has(name: string): boolean
+  keys(): IterableIterator<string>
+  set(name: string, value: string): void
+  values(): IterableIterator<string>
+}
+declare var Headers: { prototype: Headers; new (init?: HeadersInit): Headers }
+
+/** What `fetch` answers. Its body is read once; what is not read is given up when the request is over. */
+interface Response {
+  readonly status: number
+  readonly statusText: string
+  /** The status is from 200 to 299. */
+  readonly ok: boolean
+  readonly url: string
+  readonly redirected: boolean
+  readonly headers: Headers
+  readonly bodyUsed: boolean
+  /** In pieces of at most 64 KiB, read from the network as they are asked for. null: there is none. */
+  readonly body: (AsyncIterable<Uint8Array> & { cancel(): Promise<void> }) | null
+  /** These four take up to 16 MiB. */
+  text(): Promise<string>
+  // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse
+  json(): Promise<any>
+  bytes(): Promise<Uint8Array>
+  arrayBuffer(): Promise<ArrayBuffer>
+}
+
+interface AbortSignal {
+  readonly aborted: boolean
+  // biome-ignore lint/suspicious/noExplicitAny: what was given to abort()
+  readonly reason: any
+  onabort: ((event: { type: 'abort'; target: AbortSignal }) => void) | null
+  addEventListener(type: 'abort', listener: (event: { type: 'abort'; target: AbortSignal }) => void): void
+  removeEventListener(type: 'abort', listener: (event: { type: 'abort'; target: AbortSignal }) => void): void
+  throwIfAborted(): void
+}
+declare var AbortSignal: {
+  prototype: AbortSignal
+  abort(reason?: unknown): AbortSignal
+  any(signals: Iterable<AbortSignal>): AbortSignal
+  timeout(ms: number): AbortSignal
+}
+
+interface AbortController {
+  readonly signal: AbortSignal
+  abort(reason?: unknown): void
+}
+declare var AbortController: { prototype: AbortController; new (): AbortController }
 
 interface URL {
   href: string
@@ -287,7 +474,10 @@ interface TextDecoder {
   readonly encoding: string
   readonly fatal: boolean
   readonly ignoreBOM: boolean
-  decode(bytes?: Uint8Array | ArrayBuffer): string
+  /**
+   * @param options `stream`: more follows, and a character that is not complete is kept for it; not for ISO-2022-JP
+   */
+  decode(bytes?: Uint8Array | ArrayBuffer, options?: { stream?: boolean }): string
 }
 declare var TextDecoder: {
   prototype: TextDecoder
@@ -295,6 +485,63 @@ declare var TextDecoder: {
 }
 
 /** Ready hooks; see policy.md. */
+declare module 'sluice:limit' {
+  /** A text that may hold nginx variables; or a function of the request, which needs `name`. Empty: not limited. */
+  export type Key<R = Sluice.Request> = string | ((r: R) => string | number | undefined | null)
+
+  /** So many in a second, a minute, an hour or a day: `10r/s`, `30r/m`, `500r/h`, `1000r/d`. */
+  export type Rate = `${number}r/${'s' | 'm' | 'h' | 'd'}`
+
+  export interface RateOptions<R = Sluice.Request> {
+    /** Requests beyond the first that may come at once; 0. */
+    burst?: number
+    /** What is counted apart; `$remote_addr`. */
+    key?: Key<R>
+    /** Limits of one name are one limit. Default: made of rate, burst and key. */
+    name?: string
+    /** Counted in the configured store, by all workers and machines together; false: by this worker process. */
+    store?: boolean
+  }
+
+  export interface Verdict {
+    readonly allowed: boolean
+    /** Whole seconds until it would be allowed; 0 when it is. */
+    readonly retryAfter: number
+    /** Requests that may still come at once. */
+    readonly remaining: number
+  }
+
+  export interface Limiter<R = Sluice.Request> {
+    /** Takes one, or `cost`, if that is allowed. */
+    take(r: R, cost?: number): Promise<Verdict>
+  }
+
+  /** A rate by key, to be asked in any hook. */
+  export function rate<R = Sluice.Request>(limit: Rate, options?: RateOptions<R>): Limiter<R>
+
+  export interface Refusing {
+    /** 429 */
+    status?: number
+    /** Without one, the status gets its error page. */
+    body?: string
+  }
+
+  type Refuser = (
+    r: Sluice.RewriteRequest | Sluice.AccessRequest | Sluice.ContentRequest,
+  ) => Sluice.Decision | Promise<Sluice.Decision>
+
+  /** Refuses what comes too fast, and says in `Retry-After` when to come again. */
+  export function limit(rate: Rate, options?: RateOptions & Refusing): Refuser
+
+  export interface ConnectionsOptions extends Refusing {
+    key?: Key
+    name?: string
+  }
+
+  /** Refuses what comes while `max` requests of the key are under way in this worker process. */
+  export function connections(max: number, options?: ConnectionsOptions): Refuser
+}
+
 declare module 'sluice:policy' {
   /** A text that may hold nginx variables, or a function of the request. */
   export type Text<R = Sluice.Request> = string | ((r: R) => string | undefined | null)
@@ -344,10 +591,10 @@ declare module 'sluice:policy' {
   }
 
   /** Lets a request through only if the value passes the test. Listed values are compared in constant time. */
-  export function allowIf(value: Text<Sluice.AccessRequest>, test: Test, options?: Refusal): Sluice.Access
+  export function allowIf(value: Text<Sluice.AccessRequest>, test: Test, refusal?: Refusal): Sluice.Access
 
   /** Turns a request away if the value passes the test. */
-  export function denyIf(value: Text<Sluice.AccessRequest>, test: Test, options?: Refusal): Sluice.Access
+  export function denyIf(value: Text<Sluice.AccessRequest>, test: Test, refusal?: Refusal): Sluice.Access
 
   export interface CanaryOptions {
     /** Of the keys, 0 to 100; fractions count. Growing it never moves a key back. */
@@ -557,6 +804,113 @@ declare module 'sluice:url' {
   export function isLocal(url: string): boolean
 }
 
+/** JSON Web Tokens, signed; see jwt.md. */
+declare module 'sluice:jwt' {
+  export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'RS256' | 'ES256' | 'EdDSA'
+
+  /** A JSON Web Key (RFC 7517). */
+  export interface Jwk {
+    kty: 'oct' | 'RSA' | 'EC' | 'OKP'
+    kid?: string
+    alg?: string
+    use?: string
+    key_ops?: readonly string[]
+    readonly [member: string]: unknown
+  }
+
+  /** PEM, a secret of at least the hash's length, or a JWK. */
+  export type Key = string | Uint8Array | Jwk
+
+  export interface Claims {
+    iss?: string
+    sub?: string
+    aud?: string | string[]
+    /** Seconds since 1970, as `nbf` and `iat`. */
+    exp?: number
+    nbf?: number
+    iat?: number
+    jti?: string
+    // biome-ignore lint/suspicious/noExplicitAny: what an issuer puts there is its own business
+    [claim: string]: any
+  }
+
+  export interface Header {
+    alg: string
+    typ?: string
+    kid?: string
+    readonly [member: string]: unknown
+  }
+
+  export interface Decoded {
+    header: Header
+    payload: Claims
+  }
+
+  export interface VerifyOptions {
+    /** Those that may be used; there is no default. */
+    algorithms: readonly Algorithm[]
+    /** Either this … */
+    key?: Key
+    /** … or keys by id, or a JWK set; the token's `kid` chooses. */
+    keys?: Readonly<Record<string, Key>> | { readonly keys: readonly Jwk[] }
+    issuer?: string | readonly string[]
+    subject?: string | readonly string[]
+    /** Needed for a token that has one; false: not looked at. */
+    audience?: string | readonly string[] | false
+    /** The token's `typ`, e.g. `at+jwt`. */
+    type?: string
+    /** Claims that must be there. */
+    required?: readonly string[]
+    /** Seconds that clocks may differ by; 0. */
+    clockTolerance?: number
+    /** A Date or seconds since 1970; the current time. */
+    now?: number | Date
+  }
+
+  export interface SignOptions {
+    algorithm: Algorithm
+    key: Key
+    keyId?: string
+    /** Seconds, or a text as `'15m'`. */
+    expiresIn?: number | string
+    notBefore?: number | string
+    issuer?: string
+    subject?: string
+    audience?: string | readonly string[]
+    /** `JWT` */
+    type?: string
+    header?: Readonly<Record<string, unknown>>
+    now?: number | Date
+  }
+
+  /** Checks signature and claims; throws a JwtError. */
+  export function verify(token: string | null | undefined, options: VerifyOptions): Decoded
+  /** Makes a token. */
+  export function sign(claims: Claims, options: SignOptions): string
+  /** What a token says, unchecked. */
+  export function decode(token: string | null | undefined): Decoded
+
+  export type JwtErrorCode =
+    | 'malformed'
+    | 'too_large'
+    | 'algorithm'
+    | 'key'
+    | 'signature'
+    | 'type'
+    | 'expired'
+    | 'not_active'
+    | 'issuer'
+    | 'subject'
+    | 'audience'
+    | 'claim'
+
+  /** Why a token is refused. */
+  export class JwtError extends Error {
+    constructor(code: JwtErrorCode, message: string)
+    readonly code: JwtErrorCode
+  }
+}
+
 /** Cookies of requests and responses; see cookie.md. */
 declare module 'sluice:cookie' {
   export interface ReadOptions {
@@ -596,4 +950,57 @@ declare module 'sluice:cookie' {
   ): void
 
   export { remove as delete }
+}
+
+/** Session maps, shared by workers and machines; see store.md. */
+declare module 'sluice:store' {
+  export interface StoreOptions {
+    /** A time such as `'1h'`, or milliseconds; default: the map's own. */
+    ttl?: string | number
+  }
+
+  export interface EntriesOptions {
+    /** How many; all. */
+    limit?: number
+  }
+
+  /** A string or a number, of at most 1 KiB. */
+  export type Key = string | number
+
+  export interface SessionMap {
+    readonly name: string
+    /** The value, or null. */
+    // biome-ignore lint/suspicious/noExplicitAny: what is in a map is its users' business
+    get(key: Key): Promise<any>
+    set(key: Key, value: unknown, options?: StoreOptions): Promise<void>
+    /** Sets where there is nothing; whether it did. */
+    add(key: Key, value: unknown, options?: StoreOptions): Promise<boolean>
+    /** The value; where there is none, what `make` gives, unless another was quicker. */
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    getOrSet(key: Key, make: () => unknown, options?: StoreOptions): Promise<any>
+    /** Null stands for nothing, before or after; whether it was done. */
+    compareAndSet(key: Key, expected: unknown, value: unknown, options?: StoreOptions): Promise<boolean>
+    /** Replaces a value that is of no use any more; what is there now. */
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    replace(key: Key, old: unknown, value: unknown, options?: StoreOptions): Promise<any>
+    /** The new number. */
+    incr(key: Key, by?: number, options?: StoreOptions): Promise<number>
+    /** Whether it was there. */
+    touch(key: Key, options?: StoreOptions): Promise<boolean>
+    delete(key: Key): Promise<boolean>
+    /** In no order. */
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    entries(options?: EntriesOptions): AsyncIterableIterator<[key: string, value: any]>
+  }
+
+  /** A `session_map` of the configuration. */
+  export function map(name: string): SessionMap
+
+  export type StoreErrorCode = 'timeout' | 'unavailable' | 'full' | 'too_large' | 'wrong_type' | 'closed'
+
+  /** The store did not answer, or refused. */
+  export class StoreError extends Error {
+    constructor(code: StoreErrorCode, message: string)
+    readonly code: StoreErrorCode
+  }
 }

@@ -8,6 +8,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { tempDir, writeFiles } from '../lib/temp.ts'
 import { evaluate, load, ROOT, SandboxRequest } from './sandbox.ts'
+import { ModuleTypings, type Parameter, parametersAt } from './typings.ts'
 
 const MODULES = readdirSync(join(ROOT, 'stdlib'))
   .filter((name) => name.endsWith('.js'))
@@ -26,13 +27,52 @@ function exportsOf(name: string): Promise<string[]> {
   return evaluate(`import * as module from 'sluice:${name}'`, 'Object.keys(module)') as Promise<string[]>
 }
 
+/** Pages about everything, not about a module. */
+const GENERAL = ['request.md', 'limits.md']
+
 test('each module has a page, and no page is without a module', () => {
   const pages = readdirSync(join(ROOT, 'stdlib')).filter((name) => name.endsWith('.md'))
   assert.equal(
-    pages,
+    pages.filter((name) => !GENERAL.includes(name)),
     MODULES.map((name) => `${name}.md`),
   )
 })
+
+/** How a module's own text declares what it exports under this name. */
+function declared(name: string, exported: string): Parameter[] {
+  const source = readFileSync(join(ROOT, 'stdlib', `${name}.js`), 'utf8')
+  const own = new RegExp(`^export \\{ (\\w+) as ${exported} \\}`, 'm').exec(source)?.[1] ?? exported
+  const start =
+    new RegExp(`^(?:export )?(?:async )?function ${own}\\(`, 'm').exec(source) ??
+    new RegExp(`^(?:export )?class ${own}\\b[^{]*\\{[^}]*?constructor\\(`, 'm').exec(source)
+  assert.ok(start, `stdlib/${name}.js does not declare ${exported}`)
+  return parametersAt(source, start!.index)
+}
+
+/** Every way in which a page calls what the module exports: in tables and in headings. */
+function written(name: string): [exported: string, parameters: Parameter[]][] {
+  const rows = page(name).match(/^(\| `\w+\(|## \w+\().*$/gm) ?? []
+  return rows.flatMap((row) => {
+    const text = row.split('` | ')[0]!
+    return [...text.matchAll(/(\w+)(?=\()/g)].map((match): [string, Parameter[]] => [
+      match[1]!,
+      parametersAt(text, match.index),
+    ])
+  })
+}
+
+/** What is different between two descriptions of one function; undefined: nothing. */
+function difference(typed: Parameter[], other: Parameter[], types: ModuleTypings): string | undefined {
+  if (typed.length !== other.length) return `${other.length} parameters instead of ${typed.length}`
+  for (const [i, parameter] of typed.entries()) {
+    const { name, names, rest } = other[i]!
+    if (rest !== parameter.rest) return `${parameter.name} is ${rest ? 'a' : 'no'} rest parameter`
+    if (names.length === 0 && name !== parameter.name) return `${name} instead of ${parameter.name}`
+    const unknown = names.filter((part) => !types.properties(parameter.type).includes(part))
+    if (unknown.length > 0) return `${parameter.name} has no ${unknown.join(', ')}`
+  }
+  return undefined
+}
 
 for (const name of MODULES) {
   test(`${name}: what is exported is on the page, and the other way round`, async () => {
@@ -44,6 +84,34 @@ for (const name of MODULES) {
       return [...cell.matchAll(/(?:^|[`\s,#])([a-z]\w*)(?=\(|`)/gi)].map((match) => match[1]!)
     })
     assert.equal([...new Set(documented)].sort(), [...names].sort())
+  })
+}
+
+for (const name of MODULES) {
+  test(`${name}: parameters have one name and one default in code, typings and page`, async () => {
+    const types = new ModuleTypings(name)
+    const calls = written(name)
+    const wrong: string[] = []
+    for (const exported of await exportsOf(name)) {
+      const typed = types.parameters(exported)
+      const code = declared(name, exported)
+      const inCode = difference(typed, code, types)
+      if (inCode !== undefined) wrong.push(`${exported} in the code: ${inCode}`)
+      const onPage = calls.filter(([called]) => called === exported).map(([, parameters]) => parameters)
+      for (const parameters of onPage) {
+        const found = difference(typed, parameters, types)
+        if (found !== undefined) wrong.push(`${exported} on the page: ${found}`)
+      }
+      for (const [i, { name: parameter, default: value }] of code.entries()) {
+        // That an object of options may be left out is no default worth telling.
+        if (parameter === '' || value === '{}') continue
+        const told = onPage.map((parameters) => parameters[i]?.default)
+        if (told.some((other) => other !== value))
+          wrong.push(`${exported}: ${parameter} = ${value} on the page`)
+        if (value !== null && !typed[i]!.optional) wrong.push(`${exported}: ${parameter} is optional`)
+      }
+    }
+    assert.equal(wrong, [])
   })
 }
 

@@ -57,6 +57,58 @@ export function headerFilter(r) {
   cookie.set(r, 'a', 'b', { sameSite: 'Laxer' })
 }
 
+/** @type {Sluice.BodyFilter} */
+export function bodyFilter(r, chunk, { last }) {
+  // @ts-expect-error the head has been sent
+  r.headersOut.set('X-A', 'b')
+  // @ts-expect-error so has the status
+  r.status = 500
+  // @ts-expect-error the answer is under way
+  r.return(403)
+  // @ts-expect-error a chunk is bytes
+  if (chunk === 'text') return
+  // @ts-expect-error the options of a decoder are flags
+  new TextDecoder().decode(chunk, { stream: 'yes' })
+  // @ts-expect-error text or bytes
+  return last ? 1 : undefined
+}
+
+/** @type {Sluice.WsOpen} */
+export function wsOpen(r, ws) {
+  // @ts-expect-error the handshake is over
+  r.headersOut.set('X-A', 'b')
+  // @ts-expect-error the sides are client and upstream
+  ws.send('server', 'x')
+  // @ts-expect-error text or bytes
+  ws.send('client', { type: 'x' })
+  // @ts-expect-error both sides agreed on it already
+  ws.protocol = 'chat'
+  // @ts-expect-error codes are numbers
+  ws.close('1000')
+}
+
+/** @type {Sluice.WsMessage} */
+export function wsMessage(r, msg, ws) {
+  // @ts-expect-error bytes have no toUpperCase
+  msg.data.toUpperCase()
+  // @ts-expect-error a message is replaced by what is returned
+  msg.data = 'x'
+  // @ts-expect-error the body was read before
+  r.readText()
+  // @ts-expect-error there is no peer to choose
+  ws.hash('key')
+  // @ts-expect-error text or bytes, not an answer
+  return { status: 403 }
+}
+
+/** @type {Sluice.WsClose} */
+export function wsClose(r, info) {
+  // @ts-expect-error it has ended so
+  info.code = 1000
+  // @ts-expect-error client, upstream, proxy or script
+  if (info.by === 'server') r.log('server')
+}
+
 /** @type {Sluice.Log} */
 export function log(r) {
   // @ts-expect-error the response has been sent
@@ -66,6 +118,13 @@ export function log(r) {
   // @ts-expect-error nor a browser
   document.title = r.uri
 }
+
+// @ts-expect-error an interval and a function
+sluice.every('10s')
+// @ts-expect-error a number is no body
+fetch('http://a/', { body: 5 })
+// @ts-expect-error there is no such mode
+fetch('http://a/', { redirect: 'maybe' })
 
 // @ts-expect-error the option is consistent
 export const misspelt = hash('$arg_userId', { consistant: true })

@@ -49,6 +49,28 @@ export function balancer(r, upstream) {
   return idle ?? upstream.hash(r.variables.arg_userId, { consistent: true })
 }
 
+const minutely = sluice.every('1m', async () => {
+  const { signal } = new AbortController()
+  const response = await fetch('http://users/all', {
+    headers: { accept: 'text/plain' },
+    signal,
+    timeout: 500,
+  })
+  if (!response.ok) minutely.stop()
+  for await (const piece of response.body ?? []) console.log(piece.length)
+})
+
+/** @type {Sluice.Content} */
+export async function upload(r) {
+  async function* pieces() {
+    yield 'a'
+    yield await r.readBytes()
+  }
+  const url = new URL('http://users/new')
+  const made = await fetch(url, { method: 'POST', body: pieces(), redirect: 'manual' })
+  return { status: made.status, headers: { ETag: made.headers.get('etag') ?? '' }, body: await made.text() }
+}
+
 /** @type {Sluice.Balancer} */
 export const byAddress = (r) => (crc32(r.uri) % 2 === 0 ? '10.0.0.1:80' : undefined)
 
@@ -61,6 +83,46 @@ export function headerFilter(r) {
   vary(r, 'Accept')
   cookie.set(r, 'id', sha256('x'), { sameSite: 'Lax' })
   cookie.delete(r, 'old')
+}
+
+/** @type {Sluice.BodyFilter} */
+export function bodyFilter(r, chunk, { last }) {
+  r.ctx.decoder ??= new TextDecoder('utf-8', { fatal: true })
+  const text = r.ctx.decoder.decode(chunk, { stream: !last })
+  if (r.status === 204 || r.headersOut.has('Content-Encoding')) return
+  return text === '' ? null : text.replaceAll('http:', 'https:')
+}
+
+/** @type {Sluice.BodyFilter} */
+export const masked = async (_r, chunk) => chunk.map((byte) => byte ^ 1)
+
+/** @type {Sluice.WsOpen} */
+export async function wsOpen(r, ws) {
+  ws.state.user = r.args.user
+  ws.send('upstream', JSON.stringify({ user: ws.state.user, again: ws.reconnects > 0 }))
+  if (ws.protocol !== 'chat') ws.close(1002, 'chat only')
+}
+
+/** @type {Sluice.WsMessage} */
+export function wsMessage(r, msg, ws) {
+  if (msg.from === 'upstream') return
+  if (msg.binary) return msg.data.subarray(1)
+  if (msg.data === 'ping') {
+    ws.send('client', 'pong')
+    return null
+  }
+  r.ctx.count = (r.ctx.count ?? 0) + msg.data.length
+  return msg.data.trim()
+}
+
+/** @type {Sluice.WsClose} */
+export function wsClose(r, info, ws) {
+  if (info.by !== 'client') r.warn(info.code, info.reason, ws.state)
+}
+
+/** @type {Sluice.Migrate} */
+export function migrate(old) {
+  return { user: old.name }
 }
 
 /** @type {Sluice.Log} */

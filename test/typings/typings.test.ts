@@ -11,9 +11,9 @@ import { tempDir } from '../lib/temp.ts'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
-/** The type errors of a folder's jsconfig.json; '' if there are none. */
-function typeErrors(folder: string): string {
-  const result = spawnSync(process.execPath, [TSC, '-p', join(folder, 'jsconfig.json')], { encoding: 'utf8' })
+/** The type errors of a folder's project; '' if there are none. */
+function typeErrors(folder: string, config = 'jsconfig.json'): string {
+  const result = spawnSync(process.execPath, [TSC, '-p', join(folder, config)], { encoding: 'utf8' })
   assert.not(result.status === null, String(result.error))
   return result.stdout
 }
@@ -31,10 +31,15 @@ test('the scripts of the examples have no type error', () => {
 })
 
 test('what `sluice init` writes has no type error', async () => {
-  const folder = tempDir()
-  const { code, stderr } = await runSluice(['init', folder], folder)
-  assert.is(code, 0, stderr)
-  assert.is(typeErrors(folder), '')
+  for (const [options, config] of [
+    [[], 'jsconfig.json'],
+    [['--typescript'], 'tsconfig.json'],
+  ] as const) {
+    const folder = tempDir()
+    const { code, stderr } = await runSluice(['init', ...options, folder], folder)
+    assert.is(code, 0, stderr)
+    assert.is(typeErrors(folder, config), '')
+  }
 })
 
 test.run()
