@@ -224,17 +224,175 @@ export interface VariableAccess {
   readonly set: ((request: HookRequest, value: string) => void) | null
 }
 
+/** What a script asks of the network. Whoever carries it out checks all of it. */
+export interface FetchRequest {
+  readonly url: string
+  readonly method: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /** `'stream'`: comes by `FetchCall.write`, ended by `FetchCall.finish`. */
+  readonly body: Uint8Array | 'stream' | null
+  readonly redirect: 'follow' | 'manual' | 'error'
+  /** ms within which the whole answer must have been read. */
+  readonly timeout: number
+  /** The request in whose name it is made: the key of a hashing upstream group comes from it. null: the script's own. */
+  readonly request: HookRequest | null
+}
+
+/** The head of an answer. */
+export interface FetchResponse {
+  /** Of the last of several redirected requests. */
+  readonly url: string
+  readonly redirected: boolean
+  readonly status: number
+  readonly statusText: string
+  /** As received, repeated names included. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /** There is no body, and the call is over. */
+  readonly empty: boolean
+}
+
+export interface FetchFailure {
+  /** `TypeError`: not allowed, or the network failed. Byte string for the script. */
+  readonly kind: 'TypeError' | 'TimeoutError'
+  readonly message: string
+}
+
+/**
+ * What becomes of a fetch: `response`, then one `data` for each `read` until one is `last`; or at any time `failed`, and
+ * nothing after it. Never called from within `ScriptHost.fetch` or a method of the call, nor after `abort`.
+ */
+export interface FetchEvents {
+  response(response: FetchResponse): void
+  /** @param chunk valid during the call; empty only if `last` */
+  data(chunk: Uint8Array, last: boolean): void
+  /** The `write` that returned false has been taken. */
+  drained(): void
+  failed(failure: FetchFailure): void
+}
+
+/** A fetch under way. */
+export interface FetchCall {
+  /** Asks for a piece of the body: what is there first, or (`whole`) as much as may come at once. One at a time. */
+  read(whole: boolean): void
+  /** A piece of a streamed body, which the call may keep. false: no more until `drained`. */
+  write(chunk: Uint8Array): boolean
+  /** The streamed body is complete. */
+  finish(): void
+  abort(): void
+}
+
+/** What a session map holds: JSON text, or bytes. */
+export type MapValue = string | Uint8Array
+
+/**
+ * A `session_map` as scripts have it. Keys are texts, no byte strings; times are ms. What needs the store rejects with a
+ * StoreError when the store cannot be asked, or refuses.
+ */
+export interface ScriptMap {
+  readonly name: string
+  /** What the map does while the store is away. */
+  readonly onError: 'hash' | 'stale' | 'closed'
+  /** What is known without a wait; null: there is nothing; undefined: ask. */
+  peek(key: string): MapValue | null | undefined
+  get(key: string): Promise<MapValue | null>
+  /** @param ttl default: the map's own; so below */
+  set(key: string, value: MapValue, ttl?: number): Promise<void>
+  /** Sets where there is nothing. @returns what was there, or null: it was set */
+  add(key: string, value: MapValue, ttl?: number): Promise<MapValue | null>
+  /** Replaces `expected` (null: nothing) by `value` (null: deletes it). @returns whether it was done */
+  compareAndSet(
+    key: string,
+    expected: MapValue | null,
+    value: MapValue | null,
+    ttl?: number,
+  ): Promise<boolean>
+  /** Replaces a value that is of no use any more. @returns what is there now */
+  replace(key: string, gone: MapValue, value: MapValue, ttl?: number): Promise<MapValue>
+  incr(key: string, by: number, ttl?: number): Promise<number>
+  /** @returns whether it was there; so below */
+  touch(key: string, ttl?: number): Promise<boolean>
+  delete(key: string): Promise<boolean>
+  /** A page of what there is, and the cursor of the next one; null: none is left. */
+  entries(
+    cursor: string | null,
+    count: number,
+  ): Promise<{ entries: readonly { key: string; value: MapValue }[]; cursor: string | null }>
+  /** Notes an answer that was given without the store, to be written down when that is back. */
+  owe(key: string, value: MapValue): void
+}
+
+/** The time that a sandbox goes by. */
+export interface ScriptClock {
+  /** ms since the epoch. */
+  now(): number
+  /** @returns what `clearTimeout` takes */
+  setTimeout(callback: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  /** What the sandbox's `Math.random` begins with, above 0; null: the time. */
+  readonly seed: number | null
+}
+
+/** Where a script failed: what the line on the error log says, for those who can show it better. */
+export interface ScriptFault {
+  /** null: a promise or a timer that nobody waits for. */
+  readonly phase: Phase | null
+  readonly message: string
+  /** Absolute. */
+  readonly file: string
+  /** 0: not known. */
+  readonly line: number
+  /** In characters, from 1. */
+  readonly column: number
+  /** That line with a caret below the column, two lines for a terminal; '' if it is not known. */
+  readonly excerpt: string
+  /** The script's own stack, innermost first: `pick (lib/ring.js:3:12)`. */
+  readonly stack: readonly string[]
+}
+
+/** One call of a rate. */
+export interface RateRequest {
+  readonly name: string
+  readonly key: string
+  /** Per second. */
+  readonly rate: number
+  /** Of a full bucket. */
+  readonly burst: number
+  readonly cost: number
+}
+
+/** Rates and connections that scripts limit, over all that is loaded under the same name. */
+export interface ScriptRates {
+  /** Above 0: refused, ms until it would be allowed; else taken, and minus the ms in which the bucket will be full again. */
+  take(request: RateRequest): number
+  /** The same in the store, where all who share it count together. Never rejects. */
+  takeShared(request: RateRequest): Promise<number>
+  /** Counts a request until it ends; false: there are `max` of the key already. */
+  admit(request: HookRequest, name: string, key: string, max: number): boolean
+}
+
 /** What a generation offers the scripts that it loads. */
 export interface ScriptHost {
   /** Resolves `$NAME` (without the dollar), or null if there is no such variable. */
   variable(name: string): VariableAccess | null
   /** Compiles a string with nginx variables, e.g. `'$scheme://$host'`. @throws Error naming an unknown variable. */
   template(text: string): (request: HookRequest) => string
+  /** Makes an HTTP request, as far as `script_allow_fetch` lets it. Never throws. */
+  fetch(request: FetchRequest, events: FetchEvents): FetchCall
+  /** A `session_map`; undefined: there is none of that name. Absent: there are none at all. */
+  readonly map?: (name: string) => ScriptMap | undefined
+  /** What `sluice:limit` counts by. Absent: nothing is counted, and everything is allowed. */
+  readonly limits?: ScriptRates
   /** A line on the error log outside any request. */
   log(level: LogLevel, message: string): void
+  /** A script has failed; the line on the error log is written anyway. Absent: nobody wants to know more. */
+  readonly failed?: (fault: ScriptFault, request: HookRequest | null) => void
+  /** A script reads one member of `r.args`, a byte string. Absent: nobody wants to know. */
+  readonly argRead?: (request: HookRequest, name: string, value: string | undefined) => void
   readonly generation: number
   readonly worker: number
   readonly version: string
+  /** Absent: the process's own. */
+  readonly clock?: ScriptClock
 }
 
 /** Limits of one sandbox and of each hook call (`script_limits`). */
@@ -245,6 +403,8 @@ export interface ScriptLimits {
   readonly stack: number
   /** CPU milliseconds per hook entry. */
   readonly cpu: number
+  /** CPU milliseconds for compiling a script and running its top level; as many again for `init`. */
+  readonly load: number
   /** Wall-clock milliseconds per hook, awaits included. */
   readonly wall: number
 }
@@ -253,5 +413,6 @@ export const DEFAULT_LIMITS: ScriptLimits = {
   memory: 32 * 1024 * 1024,
   stack: 64 * 1024,
   cpu: 50,
+  load: 70,
   wall: 10_000,
 }

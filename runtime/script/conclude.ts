@@ -1,10 +1,11 @@
 /** Reads what a hook returned or decided, and carries it out on the request. Knows values and phases, no waiting. */
 import { Outcome, type Phase } from '../phases.ts'
 import { chosenPeer } from './balancer-door.ts'
+import { concludeNothing, concludeText, passesContent } from './content.ts'
 import { fromBytes, GuestError, Tag } from './guest-values.ts'
 import type { Address } from './quickjs-module.ts'
 import type { Sandbox } from './sandbox.ts'
-import { HookFailure } from './script-error.ts'
+import { HookFailure, positionOf } from './script-error.ts'
 import { Decision, type Slot } from './slots.ts'
 
 const PENDING = 0
@@ -12,7 +13,7 @@ const FULFILLED = 1
 const REJECTED = 2
 
 /** Phases whose result means nothing. */
-const SILENT: readonly Phase[] = ['headerFilter', 'log']
+const SILENT: readonly Phase[] = ['headerFilter', 'log', 'wsOpen', 'wsClose']
 
 /** Fields of a message's framing are the proxy's. */
 const FRAMING = /^(?:content-length|transfer-encoding|connection|keep-alive)$/i
@@ -29,6 +30,7 @@ export function conclude(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
   if (instance.killed) throw overrun(sandbox)
   if (tag === Tag.UNDEFINED || tag === Tag.NULL) {
     instance.quickJs.free(cell)
+    if (tag === Tag.NULL && passesContent(slot.phase)) return concludeContent(sandbox, slot, 0)
     return slot.decision === Decision.NONE ? Outcome.PASS : carryOut(slot)
   }
   return concludeValue(sandbox, slot, cell)
@@ -68,6 +70,17 @@ function concludeValue(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
     instance.free(cell)
     return outcome
   }
+  if (values.isString(cell) && passesContent(slot.phase)) {
+    const outcome = concludeContent(sandbox, slot, cell)
+    instance.free(cell)
+    return outcome
+  }
+  return decide(sandbox, slot, cell)
+}
+
+/** The prelude looks at what cannot be told by its tag. Frees the cell. */
+function decide(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
+  const { instance, values } = sandbox
   const phase = values.string(slot.phase)
   const decided = instance.call(sandbox.guest.decide, slot.r, cell, phase)
   instance.free(phase)
@@ -75,6 +88,15 @@ function concludeValue(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
   // Undefined: an answer; an object: the promise of a thenable, whose `then` is called in a job; an exception: neither.
   if (instance.hasJobs) sandbox.drain()
   return conclude(sandbox, slot, decided)
+}
+
+/** @param cell a text, which stays the caller's; 0: null */
+function concludeContent(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
+  try {
+    return cell === 0 ? concludeNothing(sandbox, slot) : concludeText(sandbox, slot, cell)
+  } catch (error) {
+    throw refused(error)
+  }
 }
 
 function choose(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
@@ -92,6 +114,7 @@ function carryOut(slot: Slot): Outcome {
   const request = slot.request!
   if (slot.decision === Decision.REDIRECT) return Outcome.REDIRECT
   if (slot.decision === Decision.DECLINE) return Outcome.PASS
+  if (slot.decision === Decision.REPLACED) return Outcome.REPLACED
   try {
     request.answer(slot.status, fieldsOf(slot), slot.body)
     return Outcome.ANSWER
@@ -119,7 +142,8 @@ function refused(error: unknown): unknown {
 }
 
 function overrun(sandbox: Sandbox): HookFailure {
-  return new HookFailure({ message: sandbox.instance.cpuMessage, frames: [] }, true)
+  const { cpuMessage } = sandbox.instance
+  return new HookFailure({ message: cpuMessage, frames: positionOf(sandbox.instance) }, true)
 }
 
 function ownFailure(message: string): HookFailure {

@@ -2,14 +2,18 @@
  * What the host functions share: where they act, which phases allow what, and how they read their arguments.
  * Host functions are methods and getters of guest objects; they get the cells of `this` and of the arguments.
  */
-import type { HookRequest, Phase, ScriptHost } from '../phases.ts'
+import type { HookRequest, Phase, ScriptClock, ScriptHost } from '../phases.ts'
+import type { Fetches } from './fetches.ts'
 import type { GuestLog } from './guest-log.ts'
 import type { Guest } from './guest-setup.ts'
 import { GuestError, type GuestValues, Tag } from './guest-values.ts'
 import type { HostFunction, Instance } from './instance.ts'
+import type { MapCalls } from './map-calls.ts'
 import type { PeerGroups } from './peer-groups.ts'
 import type { Address } from './quickjs-module.ts'
+import type { Repeats } from './repeats.ts'
 import type { Slot, Slots } from './slots.ts'
+import type { WebSockets } from './web-sockets.ts'
 
 export type HostFunctions = Record<string, HostFunction>
 
@@ -21,9 +25,12 @@ export interface DoorContext {
   readonly groups: PeerGroups
   readonly guest: Guest
   readonly host: ScriptHost
+  readonly clock: ScriptClock
   readonly log: GuestLog
-  /** The slot whose hook, timer or continuation runs; null while the script loads. */
+  /** The slot whose hook, timer or continuation runs; null while the script loads, and for its own timers. */
   readonly current: Slot | null
+  /** The script has loaded. */
+  readonly ready: boolean
   /** Starts a timer for the current slot, or for the script itself. @returns its id. @throws GuestError over the quota */
   startTimer(ms: number): number
   stopTimer(id: number): void
@@ -33,6 +40,12 @@ export interface DoorContext {
   settled(ticket: number, failed: boolean, value: Address): void
   /** Compiles URL and its like. */
   loadWebGlobals(): void
+  readonly fetches: Fetches
+  readonly maps: MapCalls
+  /** Compiles fetch and its like. */
+  loadFetch(): void
+  readonly repeats: Repeats
+  readonly sockets: WebSockets
 }
 
 /** Bytes that a script may hand over at once. */
@@ -97,8 +110,7 @@ export function bytesAt(
   const { values } = door
   const first = argument(argv, index)
   if (values.tag(first) !== Tag.OBJECT) return Buffer.from(values.text(first, what, limit), 'latin1')
-  const whole = values.buffer(first, what, limit)
   const start = values.number(argument(argv, index + 1))
   const length = values.number(argument(argv, index + 2))
-  return whole.subarray(start, start + length)
+  return values.buffer(first, what, limit, start, length)
 }

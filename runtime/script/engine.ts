@@ -14,17 +14,21 @@ import {
   type ScriptLimits,
 } from '../phases.ts'
 import { GuestLog, harmless } from './guest-log.ts'
-import { fromBytes, GuestError, OutOfMemory, toBytes } from './guest-values.ts'
+import { fromBytes, GuestError, toBytes } from './guest-values.ts'
 import { HOOKS, type Hook } from './hook-exports.ts'
-import { ModuleFiles } from './module-files.ts'
+import { isLoss, LEFT_OUT, STARTING, toFailure } from './hook-failures.ts'
+import { type HookStats, HookWatch } from './hook-watch.ts'
+import { Losses } from './losses.ts'
+import { ModuleFiles, type ModuleFilesOptions } from './module-files.ts'
 import { type Compiled, compileQuickJs } from './quickjs-module.ts'
+import type { RepeatStats } from './repeats.ts'
 import { Sandbox, type SandboxOwner } from './sandbox.ts'
-import { type Fault, faultLine, HookFailure, ScriptError } from './script-error.ts'
-import { loadInto } from './script-load.ts'
+import { type Fault, type Frame, faultLine, ScriptError, scriptFault } from './script-error.ts'
+import { exportFrame, loadInto } from './script-load.ts'
 import { selfTest } from './self-test.ts'
 import type { Slot } from './slots.ts'
 
-export { ScriptError }
+export { type HookStats, ScriptError }
 
 export interface ScriptOptions {
   /** Absolute. */
@@ -38,13 +42,24 @@ export interface ScriptOptions {
   /** What a failing hook does to its request: ends it, or is passed over. */
   readonly onError: 'closed' | 'open'
   readonly host: ScriptHost
+  /** What {@link readScript} has read, or an earlier script of the same file consisted of. Default: reads the file. */
+  readonly modules?: ModuleFiles
+  /** The file whose `ws.state` it goes on with. Default: `file`. */
+  readonly stateFile?: string
+  /** Overruns in a row after which a hook is left out for a while; default: never. */
+  readonly ejectAfter?: number
+  /**
+   * Asked before it is: whoever says true sees to it that another script takes over ({@link Script.succeedBy}).
+   * @param reason for the error log
+   */
+  readonly eject?: (script: Script, reason: string) => boolean
 }
 
-export interface HookStats {
-  calls: number
-  /** Overruns included. */
-  errors: number
-  overruns: number
+/** Hears how each call of a script's hooks ends. */
+export interface HookObserver {
+  /** @param took ms, waiting included */
+  succeeded(took: number): void
+  failed(overrun: boolean): void
 }
 
 export interface ScriptStats {
@@ -52,13 +67,9 @@ export interface ScriptStats {
   unhandledRejections: number
   /** Sandboxes lost and made anew. */
   respawns: number
+  /** Functions of `sluice.every`. */
+  readonly repeats: RepeatStats
 }
-
-/** Losses that are remembered, and how long (ms). */
-const LOSSES = 5
-const LOSS_WINDOW = 10_000
-/** ms before a sandbox is made anew, by the number of losses before this one. */
-const BACKOFF = [0, 0, 10, 100, 1000]
 
 let tested: Promise<Compiled> | null = null
 
@@ -78,7 +89,8 @@ function engine(): Promise<Compiled> {
  */
 export async function loadScript(options: ScriptOptions): Promise<Script> {
   const compiled = await engine()
-  const script = new Script(options, compiled, openFiles(options))
+  const modules = options.modules ?? (await readScript(options))
+  const script = new Script(options, compiled, modules)
   try {
     await script.load()
   } catch (error) {
@@ -88,11 +100,19 @@ export async function loadScript(options: ScriptOptions): Promise<Script> {
   return script
 }
 
-function openFiles(options: ScriptOptions): ModuleFiles {
+/** Reads a script and what it imports, without loading it. @throws ScriptError */
+export async function readScript(
+  options: Pick<ScriptOptions, 'file' | 'root' | 'source'> & Pick<ModuleFilesOptions, 'texts'>,
+): Promise<ModuleFiles> {
   try {
-    return new ModuleFiles(options)
+    const modules = new ModuleFiles(options)
+    await modules.prepare()
+    return modules
   } catch (error) {
-    if (error instanceof GuestError) throw new ScriptError(options.file, 0, 0, fromBytes(error.message))
+    if (error instanceof GuestError) {
+      const place = { file: options.file, line: 0, column: 0, excerpt: '' }
+      throw new ScriptError(place, fromBytes(error.message))
+    }
     throw error
   }
 }
@@ -103,17 +123,34 @@ export class Script implements SandboxOwner {
   readonly hooks: { readonly [P in Phase]?: PhaseHandler } = {}
   /** Names of everything that the script exports. */
   exports: readonly string[] = []
-  readonly stats: ScriptStats = { hooks: {}, unhandledRejections: 0, respawns: 0 }
+  readonly stats: ScriptStats = {
+    hooks: {},
+    unhandledRejections: 0,
+    respawns: 0,
+    repeats: { runs: 0, errors: 0, overruns: 0, skipped: 0 },
+  }
   readonly #options: ScriptOptions
   readonly #compiled: Compiled
   readonly #modules: ModuleFiles
+  readonly #watches: { [H in Hook]?: HookWatch } = {}
+  /** Where the hooks stand, as far as the text tells. */
+  readonly #places: { [H in Hook]?: readonly Frame[] } = {}
   /** Lines about failing hooks, bounded in number too. */
   readonly #failures: GuestLog
   #sandbox: Sandbox | null = null
   #disposed = false
-  /** Times of the last losses. */
-  #losses: number[] = []
-  #respawnAt = 0
+  /** Whose hooks are to run as soon as the sandbox has been left. */
+  readonly #later = new Set<HookRequest>()
+  readonly #losses = new Losses()
+  /** Generations that serve with it. */
+  #services = 0
+  /** Of a sandbox that nobody but its repeated functions needs. */
+  #revival: NodeJS.Timeout | undefined
+  #observer: HookObserver | null = null
+  /** Runs the hooks in this one's stead. */
+  #successor: Script | null = null
+  /** A failed hook call is what the sandbox is lost by. */
+  #blamed = false
 
   /** Use `loadScript`. */
   constructor(options: ScriptOptions, compiled: Compiled, modules: ModuleFiles) {
@@ -134,35 +171,120 @@ export class Script implements SandboxOwner {
     return this.#sandbox === null ? 0 : this.#sandbox.instance.memoryUsed
   }
 
-  /** Makes the first sandbox. @throws ScriptError */
-  async load(): Promise<void> {
+  /** Makes the first sandbox. @returns a promise when `init` waits for something. @throws ScriptError */
+  load(): Promise<void> | null {
     const { sandbox, exports, init } = this.#spawn()
     this.#sandbox = sandbox
     this.exports = exports
-    await init
+    if (init !== null) return init.then(() => this.#onLoaded(sandbox))
+    this.#onLoaded(sandbox)
+    return null
+  }
+
+  #onLoaded(sandbox: Sandbox): void {
     for (const hook of HOOKS) if (hook in sandbox.hooks) this.#addHook(hook)
+    this.#begin(sandbox)
+  }
+
+  /**
+   * A script that differs in its sources alone, loaded at once.
+   * @returns it, and a promise when its `init` waits for something
+   * @throws ScriptError
+   */
+  twin(modules: ModuleFiles): { readonly script: Script; readonly ready: Promise<void> | null } {
+    const script = new Script({ ...this.#options, modules }, this.#compiled, modules)
+    try {
+      return { script, ready: script.load() }
+    } catch (error) {
+      script.dispose()
+      throw error
+    }
+  }
+
+  /** From now on the hooks of another script run in place of this one's. What waits in this one's may end. */
+  succeedBy(successor: Script): void {
+    this.#successor = successor
+    this.#sandbox?.repeats.stop()
+    clearTimeout(this.#revival)
+  }
+
+  /** @param observer null: nobody */
+  observe(observer: HookObserver | null): void {
+    this.#observer = observer
+  }
+
+  /** Hooks that are left out for a while, because they overran too often. */
+  get leftOut(): string[] {
+    return Object.entries(this.#watches).flatMap(([hook, watch]) => (watch.leftOut ? hook : []))
+  }
+
+  /** The sandbox has loaded its script. */
+  #begin(sandbox: Sandbox): void {
     sandbox.start()
+    if (this.#services > 0 && this.#successor === null) sandbox.repeats.start()
+  }
+
+  /** A generation serves with this script: the functions of `sluice.every` run until each that did has called {@link stop}. */
+  start(): void {
+    if (this.#services++ === 0 && this.#sandbox?.ready && this.#successor === null)
+      this.#sandbox.repeats.start()
+  }
+
+  /** A generation serves no more. */
+  stop(): void {
+    if (--this.#services > 0) return
+    this.#sandbox?.repeats.stop()
+    clearTimeout(this.#revival)
   }
 
   #addHook(hook: Hook): void {
-    const stats: HookStats = { calls: 0, errors: 0, overruns: 0 }
-    Object.assign(this.stats.hooks, { [hook]: stats })
+    const watch = new HookWatch()
+    this.#watches[hook] = watch
+    this.#places[hook] = exportFrame(this.#modules, hook)
+    Object.assign(this.stats.hooks, { [hook]: watch.stats })
     if (hook === 'init') return
-    Object.assign(this.hooks, { [hook]: (request: HookRequest) => this.#run(hook, stats, request) })
+    Object.assign(this.hooks, { [hook]: (request: HookRequest) => this.#run(hook, watch, request) })
   }
 
-  #run(phase: Phase, stats: HookStats, request: HookRequest): Outcome {
-    stats.calls++
+  #run(phase: Phase, watch: HookWatch, request: HookRequest): Outcome {
+    if (this.#successor !== null) return this.#successor.hooks[phase]?.(request) ?? Outcome.PASS
+    if (this.#sandbox?.entered) return this.#runLater(phase, watch, request)
+    watch.stats.calls++
+    if (watch.leftOut && !watch.isDue(Date.now())) return this.failed(phase, request, LEFT_OUT)
     const sandbox = this.#sandbox ?? this.#respawn()
     if (sandbox === null || !sandbox.ready) return this.failed(phase, request, STARTING)
+    if (watch.leftOut) watch.tries(Date.now(), this.#options.limits.wall + 1000)
+    const isTimed = this.#observer !== null || watch.isSampled
+    const started = isTimed ? performance.now() : 0
     try {
-      return sandbox.run(phase, request)
+      const outcome = sandbox.run(phase, request)
+      const { spent } = sandbox.instance.clock
+      if (spent > 0) watch.took(spent, true)
+      else if (watch.isSampled) watch.took(performance.now() - started, false)
+      if (outcome !== Outcome.SUSPENDED) {
+        if (watch.unwell) this.#wentWell(phase, watch)
+        if (this.#observer !== null) this.#observer.succeeded(performance.now() - started)
+      }
+      return outcome
     } catch (error) {
-      if (error instanceof OutOfMemory) sandbox.instance.doom(error.message)
+      const { spent } = sandbox.instance.clock
+      if (spent > 0) watch.took(spent, true)
+      if (isLoss(error)) sandbox.instance.doom((error as Error).message)
       const outcome = this.failed(phase, request, error)
       if (sandbox.instance.poison !== null) this.lost(sandbox)
       return outcome
     }
+  }
+
+  /** A script has caused this call from within: by closing another WebSocket, for instance. It comes once it is done. */
+  #runLater(phase: Phase, watch: HookWatch, request: HookRequest): Outcome {
+    this.#later.add(request)
+    setImmediate(() => {
+      if (!this.#later.delete(request)) return
+      const outcome = this.#run(phase, watch, request)
+      if (outcome !== Outcome.SUSPENDED) request.hookSettled(outcome)
+    })
+    return Outcome.SUSPENDED
   }
 
   /**
@@ -170,12 +292,16 @@ export class Script implements SandboxOwner {
    * dropped. `r.ctx` stays for the log hook, until {@link releaseRequest}. Harmless if nothing is suspended.
    */
   abandon(request: HookRequest): void {
-    if (request.scriptState !== null) this.#sandbox?.abandon(request)
+    this.#later.delete(request)
+    if (request.scriptState === null) return
+    this.#sandbox?.abandon(request)
+    this.#successor?.abandon(request)
   }
 
   /** Lets go of the sandbox. Hooks that wait are dropped without a word. */
   dispose(): void {
     this.#disposed = true
+    clearTimeout(this.#revival)
     this.#sandbox?.end(null)
     this.#sandbox = null
   }
@@ -183,23 +309,69 @@ export class Script implements SandboxOwner {
   // ---- failures ----
 
   failed(phase: Phase, request: HookRequest, error: unknown): Outcome {
-    const stats = this.stats.hooks[phase as Hook]
-    const failure = toFailure(error)
-    if (stats !== undefined) {
-      stats.errors++
-      if (failure.overrun) stats.overruns++
+    const watch = this.#watches[phase as Hook]
+    const failure = toFailure(error, this.#places[phase as Hook])
+    if (watch !== undefined) {
+      watch.stats.errors++
+      if (failure.overrun) watch.stats.overruns++
     }
     const line = this.#line(failure.fault, phase)
     this.#failures.write((level, text) => request.log(level, text), 'error', line)
+    this.#options.host.failed?.(scriptFault(failure.fault, phase, this.#modules), request)
+    this.#observer?.failed(failure.overrun)
+    if (failure.overrun && watch !== undefined) this.#overran(phase, watch)
     if (this.#options.onError === 'open') return Outcome.PASS
     request.fail(phase, toBytes(failure.message))
     return Outcome.FAILED
+  }
+
+  /** A hook that waited has ended well. @param took ms since it began to wait */
+  settled(phase: Phase, took: number): void {
+    const watch = this.#watches[phase as Hook]
+    if (watch?.unwell) this.#wentWell(phase, watch)
+    this.#observer?.succeeded(took)
+  }
+
+  spent(phase: Phase, ms: number): void {
+    this.#watches[phase as Hook]?.took(ms, true)
+  }
+
+  #wentWell(phase: Phase, watch: HookWatch): void {
+    if (watch.wentWell(Date.now()))
+      this.#say('notice', `${this.file}: ${phase} stays within its limits again`)
+  }
+
+  #overran(phase: Phase, watch: HookWatch): void {
+    this.#blamed = this.#sandbox !== null && this.#sandbox.instance.poison !== null
+    const { ejectAfter = 0 } = this.#options
+    const row = watch.overran(Date.now())
+    if (row === 0 || row < ejectAfter || ejectAfter === 0) return
+    const seconds = watch.leaveOut(Date.now()) / 1000
+    const often = row === 1 ? '' : ` ${row} times in a row`
+    const reason = `${phase} has overrun its limits${often}`
+    if (this.#options.eject?.(this, reason)) return
+    this.#say('alert', `${this.file}: ${reason}; it is left out for ${seconds} s, then tried again`)
+  }
+
+  /** The sandbox is lost by something that no request waits for. */
+  #strayed(now: number): void {
+    const { ejectAfter = 0 } = this.#options
+    const times = this.#losses.strayed(now)
+    if (ejectAfter === 0 || times < ejectAfter) return
+    this.#options.eject?.(this, `the sandbox was lost ${times} times outside of any hook`)
   }
 
   unhandled(fault: Fault, request: HookRequest | null): void {
     this.stats.unhandledRejections++
     const line = this.#line(fault, 'a promise or timer that nobody waits for')
     this.#failures.write((level, text) => (request ?? this.#options.host).log(level, text), 'error', line)
+    this.#options.host.failed?.(scriptFault(fault, null, this.#modules), request)
+  }
+
+  repeatFailed(fault: Fault): void {
+    const { host } = this.#options
+    this.#failures.write((level, text) => host.log(level, text), 'error', this.#line(fault, 'sluice.every'))
+    host.failed?.(scriptFault(fault, null, this.#modules), null)
   }
 
   #line(fault: Fault, where: string): string {
@@ -216,31 +388,42 @@ export class Script implements SandboxOwner {
     if (sandbox !== this.#sandbox) return
     this.#sandbox = null
     const reason = sandbox.instance.poison ?? ''
+    const hadRepeats = sandbox.repeats.any
     sandbox.end(new Error(`the sandbox was lost: ${reason}`))
     const now = Date.now()
-    this.#losses = this.#losses.filter((time) => now - time < LOSS_WINDOW)
-    this.#respawnAt = now + BACKOFF[Math.min(this.#losses.length, BACKOFF.length - 1)]
-    this.#losses.push(now)
-    if (this.#losses.length > LOSSES) this.#losses.shift()
+    if (!this.#blamed) this.#strayed(now)
+    this.#blamed = false
+    this.#losses.lost(now)
     this.#say('warn', `${this.file}: the sandbox was lost (${reason}) and is made anew`)
+    if (hadRepeats) this.#reviveLater()
+  }
+
+  /** Repeated functions go on even if no request comes that would make the next sandbox. */
+  #reviveLater(): void {
+    clearTimeout(this.#revival)
+    if (this.#services === 0 || this.#disposed || this.#successor !== null) return
+    const revive = (): void => {
+      if (this.#sandbox === null && this.#respawn() === null) this.#reviveLater()
+    }
+    this.#revival = setTimeout(revive, Math.max(1, this.#losses.respawnAt - Date.now()))
   }
 
   /** A new sandbox from the same sources, about a millisecond's work; null while it is too early, or if it fails. */
   #respawn(): Sandbox | null {
-    if (this.#disposed || Date.now() < this.#respawnAt) return null
+    if (this.#disposed || this.#successor !== null || Date.now() < this.#losses.respawnAt) return null
     try {
       const { sandbox, init } = this.#spawn()
       this.#sandbox = sandbox
       this.stats.respawns++
-      if (init === null) sandbox.start()
+      if (init === null) this.#begin(sandbox)
       else
         init.then(
-          () => sandbox.start(),
+          () => this.#begin(sandbox),
           (error: unknown) => this.#onInitFailed(sandbox, error),
         )
       return sandbox
     } catch (error) {
-      this.#respawnAt = Date.now() + BACKOFF[BACKOFF.length - 1]
+      this.#losses.refused(Date.now())
       this.#say('alert', `${(error as Error).message}; the script cannot be started again`)
       return null
     }
@@ -253,7 +436,7 @@ export class Script implements SandboxOwner {
   }
 
   #spawn(): { sandbox: Sandbox; exports: string[]; init: Promise<void> | null } {
-    const { params, limits, host, file } = this.#options
+    const { params, limits, host, file, stateFile } = this.#options
     const sandbox = new Sandbox({
       compiled: this.#compiled,
       modules: this.#modules,
@@ -261,6 +444,7 @@ export class Script implements SandboxOwner {
       limits,
       host,
       name: basename(file),
+      stateFile: stateFile ?? file,
       owner: this,
     })
     try {
@@ -284,12 +468,4 @@ export function releaseRequest(request: HookRequest): void {
   ) {
     ;(slot.owner as Sandbox).release(request)
   }
-}
-
-const STARTING = new HookFailure({ message: 'the sandbox is starting again', frames: [] }, false)
-
-function toFailure(error: unknown): HookFailure {
-  if (error instanceof HookFailure) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new HookFailure({ message, frames: [] }, false)
 }

@@ -25,15 +25,23 @@ export function fieldsDoor(door: DoorContext): HostFunctions {
     const slot = door.slots.of(address)
     return isIn(slot, address) ? slot.request!.requestHeaders : slot.request!.responseHeaders
   }
-  const writing = (self: Address): HeaderAccess => {
-    const address = objectAt(door, self)
-    const slot = door.slots.of(address)
+  const writing = (slot: Slot, address: number): HeaderAccess => {
     if (isIn(slot, address)) {
       allow(slot, Allowed.HEADERS_IN, 'changing r.headersIn')
       return slot.request!.requestHeaders
     }
     allow(slot, Allowed.HEADERS_OUT, 'changing r.headersOut')
     return slot.request!.responseHeaders
+  }
+  const write = (self: Address, argv: Address, how: 'set' | 'append'): Address => {
+    const address = objectAt(door, self)
+    const slot = door.slots.of(address)
+    const fields = writing(slot, address)
+    const field = name(argv)
+    const text = value(argv)
+    slot.quota.take(field, text)
+    fields[how](field, text)
+    return 0
   }
   const name = (argv: Address): string => values.text(argv, 'a header name', MAX_NAME)
   const value = (argv: Address): string => values.text(argument(argv, 1), 'a header value', MAX_VALUE)
@@ -45,16 +53,11 @@ export function fieldsDoor(door: DoorContext): HostFunctions {
     fieldGetAll: (self, argv) => json(door, reading(self).getAll(name(argv))),
     fieldHas: (self, argv) => values.boolean(reading(self).has(name(argv))),
     fieldEntries: (self) => json(door, reading(self).entries()),
-    fieldSet(self, argv) {
-      writing(self).set(name(argv), value(argv))
-      return 0
-    },
-    fieldAppend(self, argv) {
-      writing(self).append(name(argv), value(argv))
-      return 0
-    },
+    fieldSet: (self, argv) => write(self, argv, 'set'),
+    fieldAppend: (self, argv) => write(self, argv, 'append'),
     fieldDelete(self, argv) {
-      writing(self).delete(name(argv))
+      const address = objectAt(door, self)
+      writing(door.slots.of(address), address).delete(name(argv))
       return 0
     },
   }

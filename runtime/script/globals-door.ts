@@ -1,6 +1,8 @@
 /** The host functions behind `console`, `sluice.phase` and `setTimeout`, and those by which the guest reports to us. */
+import { parseTime } from '../config/values.ts'
 import type { LogLevel } from '../phases.ts'
 import { argument, type DoorContext, type HostFunctions, MAX_BODY, MAX_NAME, objectAt } from './door.ts'
+import { GuestError } from './guest-values.ts'
 
 /** Objects of a slot, in the order in which the prelude tells them. */
 const SLOT_OBJECTS = 7
@@ -15,13 +17,26 @@ export function globalsDoor(door: DoorContext): HostFunctions {
       door.log.write(sink, level, values.text(argument(argv, 1), 'text', MAX_BODY))
       return 0
     },
-    phase: () => values.string(door.current === null ? 'init' : door.current.phase),
+    phase: () => values.string(door.current === null ? (door.ready ? 'timer' : 'init') : door.current.phase),
     startTimer(_self, argv) {
       const ms = values.isNumber(argv) ? values.number(argv) : 0
       return values.int(door.startTimer(ms))
     },
     stopTimer(_self, argv) {
       door.stopTimer(values.low(argv))
+      return 0
+    },
+    /** Milliseconds, or a time as nginx writes it. */
+    every(_self, argv) {
+      const ms = values.isNumber(argv)
+        ? values.number(argv)
+        : parseTime(values.text(argv, 'the interval of sluice.every', MAX_NAME))
+      if (ms === null)
+        throw new GuestError('TypeError', 'sluice.every takes a time such as "10s", or milliseconds')
+      return values.int(door.repeats.add(ms))
+    },
+    stopRepeat(_self, argv) {
+      door.repeats.remove(values.low(argv))
       return 0
     },
     loadWebGlobals() {

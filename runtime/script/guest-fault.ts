@@ -13,8 +13,7 @@ const NAMELESS: Fault = { message: 'an error that cannot be described', frames: 
 export function faultOf(instance: Instance, guest: Guest, error: Address): Fault {
   const { values } = instance
   // The entry may have used up its time; this is not for the script's account.
-  instance.clock.reset()
-  const described = instance.call1(guest.describe, error)
+  const described = instance.inGrace(() => instance.call1(guest.describe, error))
   instance.free(error)
   if (values.tag(described) === Tag.EXCEPTION) {
     instance.free(instance.takeException(described))

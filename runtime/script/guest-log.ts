@@ -1,10 +1,11 @@
 /**
  * Lines that a script writes to the error log: made harmless (one line, no control characters, bounded length) and
- * bounded in number. Knows no sandbox.
+ * bounded in number and in bytes. Knows no sandbox.
  */
 import type { LogLevel } from '../phases.ts'
 
-const LINES_PER_SECOND = 100
+export const LINES_PER_SECOND = 100
+export const BYTES_PER_SECOND = 128 * 1024
 const MAX_LINE = 4096
 
 /** C0, DEL, and C1 as UTF-8: whatever could forge a line or drive a terminal. */
@@ -18,6 +19,10 @@ export class GuestLog {
   readonly #now: () => number
   #second = 0
   #lines = 0
+  #bytes = 0
+  #dropped = 0
+  /** Tells of dropped lines if no further one comes. */
+  #timer: NodeJS.Timeout | undefined
 
   /**
    * @param prefix begins each line, e.g. `balancer.js: `
@@ -33,19 +38,30 @@ export class GuestLog {
   write(sink: LogSink, level: LogLevel, text: string): void {
     const second = Math.floor(this.#now() / 1000)
     if (second !== this.#second) this.#turn(second)
-    if (this.#lines++ < LINES_PER_SECOND) sink(level, this.#prefix + harmless(text))
+    if (this.#lines >= LINES_PER_SECOND || this.#bytes >= BYTES_PER_SECOND) {
+      this.#drop()
+      return
+    }
+    const line = harmless(text)
+    this.#lines++
+    this.#bytes += line.length
+    sink(level, this.#prefix + line)
+  }
+
+  #drop(): void {
+    this.#dropped++
+    this.#timer ??= setTimeout(() => this.#turn(Math.floor(this.#now() / 1000)), 1000).unref()
   }
 
   #turn(second: number): void {
-    const dropped = this.#lines - LINES_PER_SECOND
+    const dropped = this.#dropped
     this.#second = second
-    this.#lines = 0
-    if (dropped > 0) {
-      this.#overflow(
-        'warn',
-        `${this.#prefix}${dropped} log lines dropped, ${LINES_PER_SECOND} a second are written`,
-      )
-    }
+    this.#lines = this.#bytes = this.#dropped = 0
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (dropped === 0) return
+    const most = `${LINES_PER_SECOND} a second, ${BYTES_PER_SECOND} bytes at most, are written`
+    this.#overflow('warn', `${this.#prefix}${dropped} log lines dropped; ${most}`)
   }
 }
 

@@ -3,18 +3,28 @@
  * taken, the standard library's module is compiled and its door closed, and only then may a script run.
  */
 import { balancerDoor } from './balancer-door.ts'
+import { contentDoor } from './content.ts'
 import { argument, type DoorContext, type HostFunctions } from './door.ts'
+import { fetchDoor } from './fetch-door.ts'
 import { fieldsDoor } from './fields-door.ts'
 import { globalsDoor } from './globals-door.ts'
 import { Tag, toBytes } from './guest-values.ts'
+import { inspectDoor } from './inspect-door.ts'
 import { EvalFlag, type HostFunction, type Instance } from './instance.ts'
 import { libraryDoor } from './library-door.ts'
+import { limitDoor } from './limit-door.ts'
 import { INTERNAL } from './module-files.ts'
 import { PRELUDE_SOURCE, type PreludeSetup } from './prelude.ts'
+import { FETCH_SOURCE } from './prelude-fetch.ts'
+import { FORMATTER_SOURCE } from './prelude-text.ts'
+import { socketPrelude } from './prelude-ws.ts'
 import type { Address } from './quickjs-module.ts'
 import { requestDoor, variableDoor } from './request-door.ts'
 import { PRELUDE_FILE } from './script-error.ts'
+import { storeDoor } from './store-door.ts'
 import { webPrelude } from './web-prelude.ts'
+import type { SocketCells } from './web-sockets.ts'
+import { webSocketDoor } from './ws-door.ts'
 
 const EXPORTS = [
   'makeError',
@@ -30,14 +40,22 @@ const EXPORTS = [
   'fire',
   'drop',
   'settleBody',
+  'addFormatter',
   'addWebGlobals',
+  'addFetch',
+  'addSockets',
+  'filter',
+  'repeat',
   'hashOptions',
+  'parse',
+  'bytesFrom',
 ] as const
 
 /** Methods that the prelude itself calls on its objects. */
 const EXPLICIT = [
   'answer',
   'answerField',
+  'argRead',
   'bodyBytes',
   'bodyForm',
   'bodyText',
@@ -51,11 +69,14 @@ const EXPLICIT = [
   'peerMade',
   'rawArgs',
   'readBody',
+  'replaceWith',
   'requestLog',
   'respond',
   'setTimeouts',
   'setVariableByName',
+  'stateTouched',
   'variableByName',
+  'wsSend',
 ] as const
 
 /** Cells of what the prelude exports. */
@@ -64,6 +85,9 @@ export type Guest = Readonly<Record<(typeof EXPORTS)[number], Address>>
 const LIBRARY_MODULE = `
 const library = globalThis['sluice:library']
 export const { template, crc32, murmur3, fnv1a, now, timingSafeEqual, randomBytes, digest, hmac } = library
+export const { verifySignature, makeSignature, toBase64url, fromBase64url } = library
+export const { mapReady, mapOpen, mapPeek, mapCall, mapGetOrSet, mapMade, mapNotMade } = library
+export const { limitReady, limitTake, limitAsk, limitAdmit } = library
 `
 
 /** Gives the instance everything but the script. */
@@ -75,6 +99,12 @@ export function setUpGuest(door: DoorContext, instance: Instance, setup: Prelude
     ...balancerDoor(door),
     ...libraryDoor(door),
     ...globalsDoor(door),
+    ...fetchDoor(door),
+    ...inspectDoor(door),
+    ...contentDoor(door),
+    ...webSocketDoor(door),
+    ...storeDoor(door),
+    ...limitDoor(door),
   }
   const doorObject = makeDoor(instance, functions)
   const onObject = makeDoor(
@@ -86,8 +116,7 @@ export function setUpGuest(door: DoorContext, instance: Instance, setup: Prelude
   const exports = checked(instance, instance.call(make, doorObject, onObject, json))
   const guest: Record<string, Address> = {}
   for (const name of EXPORTS) guest[name] = checked(instance, instance.property(exports, name))
-  instance.setErrorMaker(guest.makeError)
-  instance.values.setJson(instance.property(exports, 'stringify'), instance.property(exports, 'parse'))
+  instance.setErrorTools(guest.makeError, guest.describe)
   addLibrary(instance, exports)
   for (const cell of [make, json, exports, doorObject, onObject]) instance.free(cell)
   return guest as Guest
@@ -98,6 +127,42 @@ export function addWebGlobals(instance: Instance, guest: Guest): void {
   const make = evaluate(instance, `(${webPrelude})`)
   instance.free(checked(instance, instance.call1(guest.addWebGlobals, make)))
   instance.free(make)
+}
+
+/** Compiles what shows objects in log lines. */
+export function addFormatter(instance: Instance, guest: Guest): void {
+  const make = evaluate(instance, FORMATTER_SOURCE)
+  instance.free(checked(instance, instance.call1(guest.addFormatter, make)))
+  instance.free(make)
+}
+
+/** Compiles fetch and what comes with it. @returns the cell of how the host settles what the guest waits for */
+export function addFetch(instance: Instance, guest: Guest): Address {
+  const make = evaluate(instance, FETCH_SOURCE)
+  const settle = checked(instance, instance.call1(guest.addFetch, make))
+  instance.free(make)
+  return settle
+}
+
+const SOCKET_PARTS = [
+  'makeSocket',
+  'makeMessage',
+  'makeEnd',
+  'toBytes',
+  'restore',
+  'save',
+  'forget',
+] as const satisfies (keyof SocketCells)[]
+
+/** Compiles what stands for WebSockets. */
+export function addWebSockets(instance: Instance, guest: Guest): SocketCells {
+  const make = evaluate(instance, `(${socketPrelude})`)
+  const parts = checked(instance, instance.call1(guest.addSockets, make))
+  const cells: Partial<Record<keyof SocketCells, Address>> = {}
+  for (const name of SOCKET_PARTS) cells[name] = checked(instance, instance.property(parts, name))
+  instance.free(parts)
+  instance.free(make)
+  return cells as SocketCells
 }
 
 /** The method as a function of its object. */

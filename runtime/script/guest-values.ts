@@ -26,6 +26,9 @@ const DOUBLE_OFFSET = 0x7ff80000 - FIRST_TAG + 1
 
 /** Offset of the characters in a `JSString`; its length and width stand at 4. */
 const STRING_DATA = 16
+/** Offsets of the two values that a `JSStringRope` joins. */
+const ROPE_LEFT = 16
+const ROPE_RIGHT = 24
 /** Offsets in a `JSObject`; the count of strong references is at 0. */
 const WEAK_COUNT = 16
 const SHAPE = 20
@@ -37,8 +40,12 @@ const BLOCK_BYTES = 20
 /** What QuickJS reckons for a block in this build, whatever its size. */
 const BLOCK_OVERHEAD = 8
 
-/** Bytes of strings that are written in place; longer ones go through QuickJS. */
+/** Bytes of strings that are written character by character. */
 const IN_PLACE = 1024
+/** Of the word with the length: each character takes two bytes. */
+const WIDE_BIT = 1 << 31
+/** `JS_STRING_LEN_MAX` of quickjs.c. */
+const MAX_STRING = 2 ** 30 - 1
 /** Strings up to this length are remembered by address, so that names and keys become host strings only once. */
 const REMEMBERED = 64
 const MEMORY_SLOTS = 256
@@ -63,18 +70,16 @@ export class OutOfMemory extends Error {
 export class GuestValues {
   words: Int32Array
   bytes: Buffer
+  /** Bytes of long values that have crossed, either way; whoever looks at it begins anew. */
+  crossed = 0
   readonly #memory: WebAssembly.Memory
   readonly #quickJs: QuickJs
   readonly #context: Address
   readonly #runtime: Address
-  readonly #argv: Address
   readonly #double = new Float64Array(1)
   readonly #halves = new Int32Array(this.#double.buffer)
   readonly #addresses = new Int32Array(MEMORY_SLOTS)
   readonly #texts: string[] = new Array(MEMORY_SLOTS).fill('')
-  /** Cells of the guest's own `JSON.stringify` and `JSON.parse`, taken before any script ran. */
-  #stringify: Address = 0
-  #parse: Address = 0
 
   constructor(memory: WebAssembly.Memory, quickJs: QuickJs, runtime: Address, context: Address) {
     this.#runtime = runtime
@@ -83,18 +88,12 @@ export class GuestValues {
     this.#context = context
     this.words = new Int32Array(memory.buffer)
     this.bytes = Buffer.from(memory.buffer)
-    this.#argv = this.allocate(4)
   }
 
   /** Linear memory has grown and the old views are detached. */
   refresh(): void {
     this.words = new Int32Array(this.#memory.buffer)
     this.bytes = Buffer.from(this.#memory.buffer)
-  }
-
-  setJson(stringify: Address, parse: Address): void {
-    this.#stringify = stringify
-    this.#parse = parse
   }
 
   /** @throws OutOfMemory */
@@ -162,6 +161,7 @@ export class GuestValues {
     const start = address + STRING_DATA
     if (length <= REMEMBERED) return this.#remembered(address, start, length)
     if (start + length > this.bytes.length) throw new OutOfMemory()
+    this.crossed += length
     return encode(this.bytes.toString('latin1', start, start + length), what, limit)
   }
 
@@ -192,40 +192,53 @@ export class GuestValues {
     if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
     const start = address + STRING_DATA
     if (start + 2 * length > this.bytes.length) throw new OutOfMemory()
+    this.crossed += 2 * length
     return encode(this.bytes.toString('utf16le', start, start + 2 * length), what, limit)
   }
 
-  /** Long concatenations are trees; `JSON.stringify` makes them flat without running guest code. */
+  /** Long concatenations are trees of strings. */
   #rope(cell: Address, what: string, limit: number): string {
-    // The length stands where a flat string has it; six bytes of escape are the most that a character becomes.
-    if (this.words[(this.low(cell) >>> 2) + 1] >>> 0 > limit) {
-      throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+    // The length stands where a flat string has it.
+    const length = this.words[(this.low(cell) >>> 2) + 1] & 0x7fffffff
+    if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+    this.crossed += length
+    const leaves: string[] = []
+    const cells = [cell]
+    let size = 0
+    for (let left = 2 * length + 1; cells.length > 0; left--) {
+      const next = cells.pop()!
+      const address = this.low(next)
+      if (this.tag(next) === Tag.ROPE) cells.push(address + ROPE_RIGHT, address + ROPE_LEFT)
+      else {
+        const leaf = this.#leaf(next, address)
+        size += leaf.length
+        leaves.push(leaf)
+      }
+      if (left === 0 || size > length) throw new OutOfMemory()
     }
-    const json = this.#builtin(this.#stringify, cell)
-    try {
-      if (this.tag(json) !== Tag.STRING) throw new OutOfMemory()
-      const flat = JSON.parse(fromBytes(this.#flat(this.low(json), what, 6 * limit + 2))) as string
-      return encode(flat, what, limit)
-    } finally {
-      this.#quickJs.freeValue(this.#context, json)
-    }
+    return encode(leaves.join(''), what, limit)
   }
 
-  #builtin(fn: Address, argument: Address): Address {
-    this.words[this.#argv >>> 2] = argument
-    const result = this.#quickJs.call(this.#context, fn, this.#quickJs.getUndefined(), 1, this.#argv)
-    if (result === 0) throw new OutOfMemory()
-    return result
+  #leaf(cell: Address, address: number): string {
+    const header = this.words[(address >>> 2) + 1]
+    const length = header & 0x7fffffff
+    const start = address + STRING_DATA
+    const end = start + (header < 0 ? 2 * length : length)
+    if (this.tag(cell) !== Tag.STRING || end > this.bytes.length) throw new OutOfMemory()
+    return this.bytes.toString(header < 0 ? 'utf16le' : 'latin1', start, end)
   }
 
-  /** The bytes of an ArrayBuffer (not of a view). @throws GuestError when it is none or larger than `limit`. */
-  buffer(cell: Address, what: string, limit: number): Buffer {
+  /** `count` bytes of an ArrayBuffer (not of a view). @throws GuestError when it is none, or they are more than `limit` */
+  buffer(cell: Address, what: string, limit: number, start = 0, count = Number.POSITIVE_INFINITY): Buffer {
     const data = this.#quickJs.getArrayBuffer(this.#context, cell)
     if (data === 0) throw new GuestError('TypeError', `${what} holds no bytes`)
-    const length = this.#quickJs.getArrayBufferLength(this.#context, cell) >>> 0
+    const size = this.#quickJs.getArrayBufferLength(this.#context, cell) >>> 0
+    const first = data + Math.min(start, size)
+    const last = Math.min(first + count, data + size)
     try {
-      if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
-      return Buffer.from(this.bytes.subarray(data, data + length))
+      if (last - first > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
+      this.crossed += last - first
+      return Buffer.from(this.bytes.subarray(first, last))
     } finally {
       this.#quickJs.free(data)
     }
@@ -281,8 +294,8 @@ export class GuestValues {
   }
 
   /**
-   * A byte string. Bytes that are no UTF-8 become U+FFFD. ASCII is written as the `JSString` that QuickJS would make of
-   * it, which takes half the time of asking it to (`test/bench/micro-script.ts`).
+   * A byte string. Bytes that are no UTF-8 become U+FFFD. It is written as the `JSString` that QuickJS would make of it,
+   * which takes half the time of asking it to (`test/bench/micro-script.ts`), and a NUL does not end it.
    */
   string(text: string): Address {
     const length = text.length
@@ -294,11 +307,18 @@ export class GuestValues {
       const code = text.charCodeAt(i)
       if (code > 0x7f) {
         this.#quickJs.free(address)
-        return this.#decoded(text)
+        return this.#longString(text)
       }
       bytes[at++] = code
     }
     bytes[at] = 0
+    this.#beginString(address, length)
+    if (length <= REMEMBERED) this.#remember(text, address)
+    return this.#word(address, Tag.STRING)
+  }
+
+  /** Writes the head of a fresh `JSString`, and has QuickJS account for it. */
+  #beginString(address: Address, length: number): void {
     const { words } = this
     const header = address >>> 2
     words[header] = 1
@@ -307,8 +327,6 @@ export class GuestValues {
     words[header + 3] = 0
     words[(this.#runtime + BLOCKS) >>> 2]++
     words[(this.#runtime + BLOCK_BYTES) >>> 2] += BLOCK_OVERHEAD
-    if (length <= REMEMBERED) this.#remember(text, address)
-    return this.#word(address, Tag.STRING)
   }
 
   #remember(text: string, address: number): void {
@@ -318,38 +336,30 @@ export class GuestValues {
   }
 
   #longString(text: string): Address {
-    if (NOT_PLAIN.test(text)) return this.#decoded(text)
-    return this.#fromZeroTerminated(Buffer.from(text, 'latin1'))
-  }
-
-  #fromZeroTerminated(utf8: Buffer): Address {
-    const data = this.allocate(utf8.length + 1)
-    this.bytes.set(utf8, data)
-    this.bytes[data + utf8.length] = 0
-    try {
-      return this.#quickJs.newString(this.#context, data)
-    } finally {
-      this.#quickJs.free(data)
-    }
-  }
-
-  /** Slow path: well-formed UTF-8 is made of whatever came; a NUL, which would end a C string, travels as JSON. */
-  #decoded(text: string): Address {
+    this.crossed += text.length
     const decoded = fromBytes(text)
-    if (!decoded.includes('\0')) return this.#fromZeroTerminated(Buffer.from(decoded, 'utf8'))
-    const json = this.#fromZeroTerminated(Buffer.from(JSON.stringify(decoded), 'utf8'))
-    try {
-      return this.#builtin(this.#parse, json)
-    } finally {
-      this.#quickJs.freeValue(this.#context, json)
+    const { length } = decoded
+    if (length > MAX_STRING) throw new OutOfMemory()
+    const isWide = WIDE.test(decoded)
+    const address = this.allocate(STRING_DATA + (isWide ? 2 * length : length + 1))
+    const start = address + STRING_DATA
+    if (isWide) this.bytes.write(decoded, start, 'utf16le')
+    else {
+      this.bytes.write(decoded, start, 'latin1')
+      this.bytes[start + length] = 0
     }
+    this.#beginString(address, isWide ? length | WIDE_BIT : length)
+    return this.#word(address, Tag.STRING)
   }
 
-  /** An ArrayBuffer with a copy of these bytes. */
+  /** An ArrayBuffer with a copy of these bytes. @throws OutOfMemory */
   arrayBuffer(data: Uint8Array): Address {
+    this.crossed += data.length
     const copy = this.allocate(Math.max(1, data.length))
     this.bytes.set(data, copy)
-    return this.#quickJs.newArrayBuffer(this.#context, copy, data.length)
+    const cell = this.#quickJs.newArrayBuffer(this.#context, copy, data.length)
+    if (cell === 0 || this.tag(cell) === Tag.EXCEPTION) throw new OutOfMemory()
+    return cell
   }
 
   /** A zero-terminated C string, to be freed by whoever takes it. */
@@ -369,7 +379,7 @@ export class GuestValues {
   }
 }
 
-const NOT_PLAIN = /[^\x01-\x7f]/
+const WIDE = /[^\x00-\xff]/
 const NOT_ASCII = /[^\x00-\x7f]/
 
 /** UTF-16 text as a byte string of its UTF-8. */

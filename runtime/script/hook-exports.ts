@@ -9,13 +9,25 @@ export const HOOKS = [
   'content',
   'balancer',
   'headerFilter',
+  'bodyFilter',
   'log',
+  'wsOpen',
+  'wsMessage',
+  'wsClose',
 ] as const satisfies Phase[]
 export type Hook = (typeof HOOKS)[number]
 
+/** Hooks for WebSockets. */
+export const SOCKET_HOOKS = ['wsOpen', 'wsMessage', 'wsClose'] as const satisfies Hook[]
+
+/** The export that is no hook: makes the `ws.state` of an earlier version of the script one of this version. */
+export const MIGRATE = 'migrate'
+
+const EXPORTS: readonly string[] = [...HOOKS, MIGRATE]
+
 /** @returns what is wrong with an export, or null */
 export function complaint(name: string, kind: string): string | null {
-  if ((HOOKS as readonly string[]).includes(name)) {
+  if (EXPORTS.includes(name)) {
     return kind === 'function' ? null : `the export ${name} is ${article(kind)}, not a function`
   }
   if ((PHASES as readonly string[]).includes(name)) return `the hook ${name} does not exist in this version`
@@ -31,11 +43,11 @@ function article(kind: string): string {
 }
 
 /** `header_filter`, `balance`, `acess`, `access_by_lua`: what was meant. */
-function similar(name: string): Hook | null {
+function similar(name: string): string | null {
   const bare = simple(name)
-  let best: Hook | null = null
+  let best: string | null = null
   let least = Math.min(3, Math.floor(bare.length / 2))
-  for (const hook of HOOKS) {
+  for (const hook of EXPORTS) {
     const steps = distance(bare, hook.toLowerCase())
     if (steps <= least && (best === null || steps < least)) {
       best = hook

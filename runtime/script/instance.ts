@@ -4,6 +4,7 @@
  * such an instance is never entered again, and never disposed of but dropped. Knows values and functions, nothing of
  * scripts and requests.
  */
+import type { ScriptClock } from '../phases.ts'
 import { CpuClock } from './cpu-clock.ts'
 import { fromBytes, GuestError, GuestValues, OutOfMemory, Tag, toBytes } from './guest-values.ts'
 import { type Address, type Compiled, instantiate, newMemory, type QuickJs } from './quickjs-module.ts'
@@ -33,14 +34,19 @@ export interface InstanceOptions {
   /** ms of CPU time per entry. */
   readonly cpu: number
   readonly modules: ModuleSource
+  readonly clock: ScriptClock
   /** A host function failed for a reason that is not the script's. */
   readonly onInternalError: (error: unknown) => void
 }
 
-/** The instance was lost in this call. `cause` says why. */
+/** The instance was lost in this call; the message says why. */
 export class Poisoned extends Error {
-  constructor(reason: string) {
+  /** Where the guest was, as the prelude describes errors; '' if it is not known. */
+  readonly position: string
+
+  constructor(reason: string, position = '') {
     super(reason)
+    this.position = position
   }
 }
 
@@ -54,6 +60,13 @@ const MAX_JOBS = 65_536
 const MAX_ARGUMENTS = 8
 /** Calls with few arguments that may be nested before one's arguments are overwritten. */
 const PADS = 16
+/** Host calls between two looks at the clock, and bytes that cross in host calls; and host calls in one entry. */
+const CALL_SLICE = 256
+const BYTE_SLICE = 256 * 1024
+const MAX_CALLS = 262_144
+/** Metered loops that a lost instance may still run to say where it was. */
+const LAST_FUEL = 100_000
+const MAX_POSITION = 16_384
 
 /** Offset in `JSRuntime`; `self-test.ts` proves it. */
 const JOB_LIST = 168
@@ -82,6 +95,15 @@ export class Instance {
   readonly rejections: Rejections
   /** Makes an error of the guest's: `(kind, message) => Error`. */
   #makeError: Address = 0
+  /** Describes an error: `(error) => string`. */
+  #describe: Address = 0
+  #position = ''
+  #inLastWords = false
+  /** Host calls until the next look at the clock, and of this entry up to the last one. */
+  #callsLeft = CALL_SLICE
+  #calls = 0
+  /** Which limit but that of CPU time the entry is over. */
+  #excess: string | null = null
 
   constructor(options: InstanceOptions) {
     this.#options = options
@@ -90,6 +112,7 @@ export class Instance {
     this.quickJs = instantiate(options.compiled.module, this.#memory, {
       callFunction: (_context, self, argc, argv, id) => this.#callHost(self, argc, argv, id),
       interrupt: () => this.#interrupt(),
+      now: () => this.#now(),
       exhausted: () => this.#exhausted(),
       aborted: (reason) => {
         throw new Error(reason)
@@ -125,7 +148,23 @@ export class Instance {
   /** Begins an entry: the limits count from here. */
   enter(): void {
     this.killed = false
+    this.#calls = 0
+    this.#callsLeft = CALL_SLICE
+    this.#excess = null
+    this.#position = ''
     this.clock.reset()
+  }
+
+  /** For what is not on the script's account: a few ms of an entry, even if its time is up. */
+  inGrace<T>(action: () => T): T {
+    const { killed } = this
+    this.clock.beginGrace()
+    try {
+      return action()
+    } finally {
+      this.clock.endGrace()
+      this.killed = killed
+    }
   }
 
   /**
@@ -152,8 +191,17 @@ export class Instance {
     return this.#enterVm(fn, 2)
   }
 
+  /** `call` with three arguments, without an array. */
+  call3(fn: Address, first: Address, second: Address, third: Address): Address {
+    const at = this.#argv >>> 2
+    this.values.words[at] = first
+    this.values.words[at + 1] = second
+    this.values.words[at + 2] = third
+    return this.#enterVm(fn, 3)
+  }
+
   #enterVm(fn: Address, argc: number): Address {
-    if (this.poison !== null) throw new Poisoned(this.poison)
+    if (this.poison !== null && !this.#inLastWords) throw new Poisoned(this.poison)
     let result: Address
     try {
       result = this.quickJs.call(this.context, fn, this.undefinedCell, argc, this.#argv)
@@ -168,19 +216,19 @@ export class Instance {
   doom(reason: string): Poisoned {
     this.poison ??= reason
     this.clock.expire()
-    return new Poisoned(this.poison)
+    return new Poisoned(this.poison, this.#position)
   }
 
   #poisonedBy(error: unknown): Poisoned {
-    if (error instanceof Overrun) return this.doom(this.cpuMessage)
     if (error instanceof RangeError) return this.doom('the call stack of the process was exhausted')
     if (error instanceof OutOfMemory) return this.doom(error.message)
     if (error instanceof Poisoned) return this.doom(error.message)
     return this.doom(`the sandbox broke down: ${error instanceof Error ? error.message : String(error)}`)
   }
 
+  /** Which limit the entry is over. */
   get cpuMessage(): string {
-    return `more than ${this.clock.limit} ms of CPU time in one call`
+    return this.#excess ?? `more than ${this.clock.limit} ms of CPU time in one call`
   }
 
   /** The pending exception that an EXCEPTION cell stands for. Frees that cell. */
@@ -192,8 +240,15 @@ export class Instance {
   }
 
   free(cell: Address): void {
-    if (this.values.tag(cell) < 0) this.quickJs.freeValue(this.context, cell)
-    else this.quickJs.free(cell)
+    if (this.values.tag(cell) >= 0) {
+      this.quickJs.free(cell)
+      return
+    }
+    try {
+      this.quickJs.freeValue(this.context, cell)
+    } catch (error) {
+      throw this.#poisonedBy(error)
+    }
   }
 
   /** One more reference to the value. */
@@ -262,8 +317,9 @@ export class Instance {
     return this.#functions.length
   }
 
-  setErrorMaker(fn: Address): void {
-    this.#makeError = fn
+  setErrorTools(make: Address, describe: Address): void {
+    this.#makeError = make
+    this.#describe = describe
   }
 
   // ---- jobs ----
@@ -302,29 +358,83 @@ export class Instance {
 
   // ---- what the engine calls ----
 
+  /** A context seeds its `Math.random` with the microseconds of the time at which it is made. */
+  #now(): number {
+    const { clock } = this.#options
+    return this.context === undefined && clock.seed !== null ? clock.seed / 1000 : clock.now()
+  }
+
   #interrupt(): number {
     if (!this.clock.isOver()) return 0
+    // The error that QuickJS makes of it tells no more than the function.
+    if (!this.killed && !this.#inLastWords) this.#askForPosition()
     this.killed = true
     return 1
   }
 
   #exhausted(): void {
-    if (this.clock.isOver()) throw new Overrun()
+    if (this.#inLastWords || this.clock.isOver()) throw this.#trap()
+    this.quickJs.fuel.value = FUEL_SLICE
+  }
+
+  /** Ends the instance in the middle of a builtin. @returns what to throw out of it */
+  #trap(): Poisoned {
+    if (this.poison === null && this.#describe !== 0 && !this.#inLastWords) this.#askForPosition()
+    return this.doom(this.cpuMessage)
+  }
+
+  /** Where the guest was when its time was up, as the prelude describes errors; '' if it is not known. */
+  get position(): string {
+    return this.#position
+  }
+
+  /** Enters the guest while it runs. In the middle of a builtin that may break everything, but then it is lost anyway. */
+  #askForPosition(): void {
+    this.#inLastWords = true
+    this.quickJs.fuel.value = LAST_FUEL
+    try {
+      this.inGrace(() => {
+        const error = this.call2(this.#makeError, this.undefinedCell, this.undefinedCell)
+        const described = this.call1(this.#describe, error)
+        if (this.values.isString(described)) this.#position = this.values.text(described, '', MAX_POSITION)
+      })
+    } catch {
+      // It was in no state to say so.
+    }
+    this.#inLastWords = false
+    this.poison = null
     this.quickJs.fuel.value = FUEL_SLICE
   }
 
   /** A script can catch `out of memory` again and again, ten thousand times between two interrupt ticks. */
   #refused(): void {
-    if (this.clock.isOver()) throw new Overrun()
+    if (this.clock.isOver()) throw this.#trap()
   }
 
   /** No exception may cross WebAssembly, unless the instance is lost anyway. */
   #callHost(self: Address, argc: number, argv: Address, id: number): Address {
     try {
+      if (--this.#callsLeft <= 0 || this.values.crossed > BYTE_SLICE) this.#checkCalls()
       return this.#functions[id](self, argc < MIN_ARGUMENTS ? this.#padded(argv, argc) : argv)
     } catch (error) {
       return this.#throwIntoGuest(error)
     }
+  }
+
+  /** @throws GuestError when the entry is over one of its limits: the script's own stack says where */
+  #checkCalls(): void {
+    this.#calls += CALL_SLICE - this.#callsLeft
+    this.#callsLeft = CALL_SLICE
+    this.values.crossed = 0
+    if (this.#calls > MAX_CALLS && this.#excess === null) {
+      this.#excess = `more than ${MAX_CALLS} calls of host functions in one call`
+      this.clock.expire()
+    }
+    this.#callsLeft = CALL_SLICE
+    if (this.#inLastWords || !this.clock.isOver()) return
+    this.killed = true
+    this.#callsLeft = 0
+    throw new GuestError('RangeError', this.cpuMessage)
   }
 
   /** The arguments with undefined behind them. The first block of pads is never written to. */
@@ -391,8 +501,5 @@ export class Instance {
     }
   }
 }
-
-/** Thrown out of a metered loop. */
-class Overrun extends Error {}
 
 const UNRESOLVED = '\u0001'

@@ -6,26 +6,22 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import { crc32 } from '../lib/crc32.ts'
 import { fnv1a } from '../lib/fnv1a.ts'
 import { murmur3 } from '../lib/murmur3.ts'
-import {
-  argument,
-  bytesAt,
-  type DoorContext,
-  type HostFunctions,
-  MAX_BODY,
-  MAX_NAME,
-  requestOf,
-} from './door.ts'
+import { argument, bytesAt, type DoorContext, type HostFunctions, MAX_NAME, requestOf } from './door.ts'
 import { fromBytes, GuestError, type GuestValues, toBytes } from './guest-values.ts'
 import type { Address } from './quickjs-module.ts'
+import { signatureDoor } from './signature-door.ts'
+import { decodesInPieces, restOf } from './text-rest.ts'
 
 const ALGORITHMS = ['md5', 'sha1', 'sha256', 'sha512']
 const ENCODINGS = ['hex', 'base64', 'base64url', 'bytes']
+/** Bytes of what is worked on at once: at most about 20 ms of it. */
+const MAX_DATA = 4 * 1024 * 1024
 const MAX_RANDOM = 65_536
 const MAX_TEMPLATES = 4096
 
 export function libraryDoor(door: DoorContext): HostFunctions {
   const { values } = door
-  const text = (cell: Address, what = 'the text'): string => values.text(cell, what, MAX_BODY)
+  const text = (cell: Address, what = 'the text'): string => values.text(cell, what, MAX_DATA)
   return {
     crc32: (_self, argv) => values.double(crc32(text(argv))),
     fnv1a: (_self, argv) => values.double(fnv1a(text(argv))),
@@ -33,7 +29,7 @@ export function libraryDoor(door: DoorContext): HostFunctions {
       const seed = argument(argv, 1)
       return values.double(murmur3(text(argv), values.isNumber(seed) ? values.number(seed) | 0 : 0))
     },
-    now: () => values.double(Date.now()),
+    now: () => values.double(door.clock.now()),
     randomBytes(_self, argv) {
       const count = values.isNumber(argv) ? values.number(argv) : Number.NaN
       if (!Number.isInteger(count) || count < 0 || count > MAX_RANDOM) {
@@ -44,6 +40,7 @@ export function libraryDoor(door: DoorContext): HostFunctions {
     timingSafeEqual: (_self, argv) => values.boolean(sameText(text(argv), text(argument(argv, 1)))),
     template: (_self, argv) => compileTemplate(door, text(argv, 'the template')),
     ...digests(door),
+    ...signatureDoor(door),
     ...textCodecs(values),
     ...urls(values),
   }
@@ -89,15 +86,15 @@ function digests(door: DoorContext): HostFunctions {
     digest(_self, argv) {
       const algorithm = word(argv, ALGORITHMS, 'the algorithm')
       const encoding = word(argument(argv, 1), ENCODINGS, 'the encoding')
-      const data = bytesAt(door, argv, 2, 'the data', MAX_BODY)
+      const data = bytesAt(door, argv, 2, 'the data', MAX_DATA)
       return encoded(createHash(algorithm).update(data).digest(), encoding)
     },
     /** Key and data each as text or as buffer, offset and length. */
     hmac(_self, argv) {
       const algorithm = word(argv, ALGORITHMS, 'the algorithm')
       const encoding = word(argument(argv, 1), ENCODINGS, 'the encoding')
-      const key = bytesAt(door, argv, 2, 'the key', MAX_BODY)
-      const data = bytesAt(door, argv, 5, 'the data', MAX_BODY)
+      const key = bytesAt(door, argv, 2, 'the key', MAX_DATA)
+      const data = bytesAt(door, argv, 5, 'the data', MAX_DATA)
       return encoded(createHmac(algorithm, key).update(data).digest(), encoding)
     },
   }
@@ -108,20 +105,32 @@ function digests(door: DoorContext): HostFunctions {
 function textCodecs(values: GuestValues): HostFunctions {
   return {
     utf8Encode: (_self, argv) =>
-      values.arrayBuffer(Buffer.from(values.text(argv, 'the text', MAX_BODY), 'latin1')),
+      values.arrayBuffer(Buffer.from(values.text(argv, 'the text', MAX_DATA), 'latin1')),
     /** `(label, fatal, ignoreBOM, buffer, offset, length)`; the arguments are all given. */
     decodeText(_self, argv) {
       const fatal = values.low(argument(argv, 1)) === 1
       const ignoreBOM = values.low(argument(argv, 2)) === 1
-      const whole = values.buffer(argument(argv, 3), 'the data', MAX_BODY)
-      const start = values.number(argument(argv, 4))
-      const data = whole.subarray(start, start + values.number(argument(argv, 5)))
+      const data = dataAt(values, argument(argv, 3))
       try {
         const decoder = new TextDecoder(values.text(argv, 'the encoding', MAX_NAME), { fatal, ignoreBOM })
-        return values.string(toBytes(decoder.decode(data)))
+        // Node decodes windows-1252 as latin1 unless it comes in pieces.
+        const pieces = decoder.encoding !== 'utf-8'
+        return values.string(
+          toBytes(decoder.decode(data, { stream: pieces }) + (pieces ? decoder.decode() : '')),
+        )
       } catch {
         throw new GuestError('TypeError', 'the data is not valid in that encoding')
       }
+    },
+    /** `(name, buffer, offset, length)`: how many bytes at the end are to be decoded with what follows. */
+    textRest(_self, argv) {
+      const encoding = values.text(argv, 'the encoding', MAX_NAME)
+      if (!decodesInPieces(encoding))
+        throw new GuestError(
+          'TypeError',
+          `TextDecoder does not decode ${encoding} in pieces; join them first`,
+        )
+      return values.int(restOf(encoding, dataAt(values, argument(argv, 1))))
     },
     /** The name of an encoding as TextDecoder shows it. */
     encodingName(_self, argv) {
@@ -133,20 +142,29 @@ function textCodecs(values: GuestValues): HostFunctions {
       }
     },
     atob(_self, argv) {
+      const encoded = fromBytes(values.text(argv, 'the text', MAX_DATA))
+      let decoded: string
       try {
-        return values.string(toBytes(atob(fromBytes(values.text(argv, 'the text', MAX_BODY)))))
+        decoded = atob(encoded)
       } catch {
         throw new GuestError('Error', 'atob: the text is not base64')
       }
+      return values.string(toBytes(decoded))
     },
     btoa(_self, argv) {
-      const characters = fromBytes(values.text(argv, 'the text', MAX_BODY))
+      const characters = fromBytes(values.text(argv, 'the text', MAX_DATA))
       if (/[^\x00-\xff]/.test(characters)) {
         throw new GuestError('Error', 'btoa: the text holds characters that are no bytes; encode it first')
       }
       return values.string(Buffer.from(characters, 'latin1').toString('base64'))
     },
   }
+}
+
+/** Given as `(buffer, offset, length)`. */
+function dataAt(values: GuestValues, cell: Address): Uint8Array {
+  const start = values.number(argument(cell, 1))
+  return values.buffer(cell, 'the data', MAX_DATA, start, values.number(argument(cell, 2)))
 }
 
 // ---- URLs ----

@@ -2,8 +2,10 @@
  * What a script waits for outside the sandbox: timers and request bodies. Owns their quotas and ids; each belongs to a
  * request (it dies with it) or to the script itself.
  */
+import type { ScriptClock } from '../phases.ts'
 import { GuestError } from './guest-values.ts'
 import type { Slot } from './slots.ts'
+import type { Turns } from './turns.ts'
 
 const MAX_TIMERS_PER_REQUEST = 32
 const MAX_PENDING = 1024
@@ -20,18 +22,23 @@ export interface PendingEvents {
 
 interface Operation {
   readonly slot: Slot | null
-  readonly timer: NodeJS.Timeout | null
+  /** null: it is no timer. */
+  readonly timer: unknown
 }
 
 export class Pending {
   readonly #events: PendingEvents
+  readonly #clock: ScriptClock
+  readonly #turns: Turns
   readonly #operations = new Map<number, Operation>()
   /** Timers of the script itself. */
   readonly #own = new Set<number>()
   #lastId = 0
 
-  constructor(events: PendingEvents) {
+  constructor(events: PendingEvents, clock: ScriptClock, turns: Turns) {
     this.#events = events
+    this.#turns = turns
+    this.#clock = clock
   }
 
   /** @throws GuestError over the quota */
@@ -42,11 +49,11 @@ export class Pending {
     }
     const id = this.#newId(ids)
     const delay = Math.min(Math.max(ms, MIN_DELAY), MAX_DELAY)
-    const timer = setTimeout(
-      () => {
-        this.#done(id)
-        this.#events.fired(id, slot)
-      },
+    const timer = this.#clock.setTimeout(
+      () =>
+        this.#turns.run(() => {
+          if (this.#done(id)) this.#events.fired(id, slot)
+        }),
       Number.isNaN(delay) ? MIN_DELAY : delay,
     )
     this.#operations.set(id, { slot, timer })
@@ -67,7 +74,7 @@ export class Pending {
 
   stop(id: number): void {
     const operation = this.#operations.get(id)
-    if (operation?.timer) clearTimeout(operation.timer)
+    if (operation?.timer) this.#clock.clearTimeout(operation.timer)
     this.#done(id)
   }
 
@@ -80,7 +87,7 @@ export class Pending {
 
   /** The sandbox is gone. */
   clear(): void {
-    for (const { timer } of this.#operations.values()) if (timer !== null) clearTimeout(timer)
+    for (const { timer } of this.#operations.values()) if (timer !== null) this.#clock.clearTimeout(timer)
     this.#operations.clear()
     this.#own.clear()
   }

@@ -3,10 +3,13 @@
  * GUEST code: see `prelude.ts`.
  */
 import type { Door } from './prelude.ts'
+import type { Known } from './prelude-inspect.ts'
 
 export interface GuestFields {
   /** The fields as scripts see them, and the object by which the host knows them in a trap. */
   makeFields(): { fields: object; target: object }
+  /** How the fields look in a log line; undefined for an object that is none of ours. */
+  fieldsView(fields: object): ReturnType<Known['proxy']>
 }
 
 export function fieldsPrelude(door: Door, on: Door): GuestFields {
@@ -98,5 +101,19 @@ export function fieldsPrelude(door: Door, on: Door): GuestFields {
     return { fields: new Proxy(target, fieldTraps), target }
   }
 
-  return { makeFields }
+  function fieldsView(fields: object): ReturnType<Known['proxy']> {
+    const view = create(null) as Record<string, unknown>
+    try {
+      const pairs = pairsOf(fields)
+      for (let i = 0; i < pairs.length; i++) {
+        const known = view[pairs[i][0]]
+        view[pairs[i][0]] = known === undefined ? pairs[i][1] : `${known}, ${pairs[i][1]}`
+      }
+      return { name: 'Headers', view }
+    } catch {
+      return undefined
+    }
+  }
+
+  return { makeFields, fieldsView }
 }

@@ -5,6 +5,7 @@
 import type { Door } from './prelude.ts'
 import type { GuestFields } from './prelude-fields.ts'
 import type { GuestText } from './prelude-text.ts'
+import type { GuestViews } from './prelude-views.ts'
 
 /** Promises that the host settles, by the id it gave. */
 export type Waiting = Record<
@@ -12,7 +13,7 @@ export type Waiting = Record<
   { resolve: (value?: unknown) => void; reject: (error: unknown) => void } | undefined
 >
 
-export interface GuestParts extends GuestFields, GuestText {
+export interface GuestParts extends GuestFields, GuestText, GuestViews {
   bytesOf(value: unknown, what: string): [ArrayBuffer, number, number]
   readonly waiting: Waiting
 }
@@ -30,12 +31,14 @@ export interface GuestRequests {
 }
 
 export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRequests {
-  const { format, inspect, bytesOf, makeFields, waiting, describe } = parts
+  const { format, inspect, bytesOf, makeFields, waiting, describe, shownAs, argsOf } = parts
   const { apply } = Reflect
   const { create, defineProperty, defineProperties, freeze, keys, preventExtensions, setPrototypeOf } = Object
   const { parse } = JSON
   const { isArray } = Array
   const Bytes = Uint8Array
+  const Buffers = ArrayBuffer
+  const { isView } = ArrayBuffer
   const Mistake = TypeError
   const decode = decodeURIComponent
   const Later = Promise
@@ -119,7 +122,7 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
       const raw = on.rawArgs(this) as string
       if (this.#args === undefined || this.#argsOf !== raw) {
         on.keep(this)
-        this.#args = freeze(parseArgs(raw))
+        this.#args = argsOf(this, parseArgs(raw))
         this.#argsOf = raw
       }
       return this.#args
@@ -189,6 +192,14 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
   })
   freeze(body)
 
+  shownAs(body, 'Request', {
+    method: 'method',
+    uri: 'uri',
+    rawArgs: 'rawArgs',
+    remoteAddress: 'remoteAddress',
+    status: 'status',
+  })
+
   /** njs's `r.args`: decoded, repeated names as lists. */
   function parseArgs(raw: string): object {
     const args = create(null) as Record<string, unknown>
@@ -247,6 +258,12 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
     setMoreTries: method('setMoreTries'),
   })
   freeze(Upstream.prototype)
+  shownAs(Upstream.prototype, 'Upstream', {
+    name: 'upstreamName',
+    tries: 'tries',
+    lastFailure: 'lastFailure',
+    peers: 'peers',
+  })
 
   function nameOf(this: { name: string }): string {
     return this.name
@@ -260,6 +277,14 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
     toString: { value: nameOf },
   })
   freeze(peerType)
+  shownAs(peerType, 'Peer', {
+    name: '',
+    address: '',
+    weight: 'peerWeight',
+    connections: 'peerConnections',
+    fails: 'peerFails',
+    down: 'peerDown',
+  })
 
   /** The peers of one group, made once. The host learns their addresses by `peerMade`. */
   function makePeers(json: string): object {
@@ -283,13 +308,29 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
     if (typeof value === 'object' && value !== null) {
       const thenable = value as { then?: unknown }
       if (typeof thenable.then === 'function') return resolved(value)
+      if (passesContent(phase)) return replace(r, value, phase)
       const { status, headers, body: text } = value as { status?: unknown; headers?: unknown; body?: unknown }
       if (typeof status === 'number') return respond(r, status, headers, text)
     }
+    if (passesContent(phase)) throw noContent(phase, value)
     throw new Mistake(
       `${phase} returned ${inspect(value)}; return nothing, call r.return(status) or return { status, headers, body }`,
     )
   }
+
+  const passesContent = (phase: string): boolean => phase === 'wsMessage' || phase === 'bodyFilter'
+
+  /** Bytes go on in the place of what came; texts and null the host tells by itself. */
+  function replace(r: unknown, value: object, phase: string): void {
+    if (!isView(value) && !(value instanceof Buffers)) throw noContent(phase, value)
+    const [buffer, offset, length] = bytesOf(value, `what ${phase} returned`)
+    on.replaceWith(r, buffer, offset, length)
+  }
+
+  const noContent = (phase: string, value: unknown): Error =>
+    new Mistake(
+      `${phase} returned ${inspect(value)}; return nothing, a string or a Uint8Array to go on instead, or null`,
+    )
 
   function respond(r: unknown, status: number, headers: unknown, text: unknown): void {
     if (headers !== undefined && headers !== null)

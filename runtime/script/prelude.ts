@@ -6,9 +6,14 @@
  * Most members of `r` are host functions used as methods and getters: the host knows a request by the address of the
  * object that it is called on, so no guest frame stands between a script and the proxy.
  */
+
+import type { FetchTools, GuestFetch } from './prelude-fetch.ts'
 import { fieldsPrelude, type GuestFields } from './prelude-fields.ts'
+import type { Known } from './prelude-inspect.ts'
 import { type GuestParts, type GuestRequests, requestPrelude, type Waiting } from './prelude-request.ts'
 import { type GuestText, textPrelude } from './prelude-text.ts'
+import { type GuestViews, viewsPrelude } from './prelude-views.ts'
+import type { GuestSockets, SocketTools } from './prelude-ws.ts'
 
 /**
  * Host functions. Those of `door` are methods and getters, to be put on the guest's objects, or take values alone;
@@ -21,23 +26,26 @@ export interface PreludeSetup {
   readonly worker: number
   readonly version: string
   readonly generation: number
+  /** The host wants to know which arguments are read. */
+  readonly watchArgs: boolean
 }
 
 /** The other parts, as functions that have not run yet. */
 interface Makers {
-  text(): GuestText
+  text(door: Door): GuestText
   fields(door: Door, on: Door): GuestFields
+  views(door: Door, on: Door, known: Known, watchArgs: boolean): GuestViews
   requests(door: Door, on: Door, parts: GuestParts): GuestRequests
 }
 
 /** An expression for the sandbox: `(door, on, setupJson) => exports`. */
 export const PRELUDE_SOURCE = `((door, on, setup) =>
-  (${prelude})(door, on, setup, { text: ${textPrelude}, fields: ${fieldsPrelude}, requests: ${requestPrelude} }))`
+  (${prelude})(door, on, setup, { text: ${textPrelude}, fields: ${fieldsPrelude}, views: ${viewsPrelude}, requests: ${requestPrelude} }))`
 
 /** @returns what the host keeps of the prelude, fetched once by name */
 function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Readonly<Record<string, unknown>> {
   const { apply } = Reflect
-  const { defineProperty, defineProperties, freeze, create, setPrototypeOf } = Object
+  const { defineProperty, defineProperties, freeze, create, setPrototypeOf, preventExtensions } = Object
   const { getPrototypeOf, getOwnPropertyDescriptor, keys } = Object
   const { parse, stringify } = JSON
   const { isView } = ArrayBuffer
@@ -77,10 +85,12 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
   }
 
   const waiting = create(null) as Waiting
-  const text = makers.text()
+  const text = makers.text(door)
   const { describe, format, makeError } = text
-  const { makeFields } = makers.fields(door, on)
-  const parts = { ...text, makeFields, bytesOf, waiting }
+  const fields = makers.fields(door, on)
+  text.known.proxy = fields.fieldsView
+  const views = makers.views(door, on, text.known, setup.watchArgs)
+  const parts = { ...text, ...fields, ...views, bytesOf, waiting }
   const { makeSlot, forget, defineVariable, makePeers, decide, watch, resolved } = makers.requests(
     door,
     on,
@@ -102,23 +112,39 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     error: writer('error'),
   })
   const fixed = (value: unknown): PropertyDescriptor => ({ value, enumerable: true })
+  const repeats = create(null) as Record<number, (() => unknown) | undefined>
+  /** Has the function called again and again while the script is in service. */
+  function every(interval: unknown, callback: () => unknown): object {
+    if (typeof callback !== 'function') throw new Mistake('sluice.every takes an interval and a function')
+    const id = door.every(interval) as number
+    repeats[id] = callback
+    const stop = (): void => {
+      delete repeats[id]
+      door.stopRepeat(id)
+    }
+    return freeze({ stop })
+  }
   const info = defineProperties({} as object, {
     params: fixed(freeze(setPrototypeOf(setup.params, null))),
     worker: fixed(setup.worker),
     version: fixed(setup.version),
     generation: fixed(setup.generation),
     phase: { get: door.phase, enumerable: true },
+    every: { value: every },
   })
   defineProperty(world, 'sluice', { value: freeze(info) })
 
   type Callback = (...args: unknown[]) => unknown
   const callbacks = create(null) as Record<number, { callback: Callback; args: unknown[] } | undefined>
 
-  global('setTimeout', function setTimeout(callback: Callback, ms?: unknown, ...args: unknown[]) {
-    if (typeof callback !== 'function') throw new Mistake('setTimeout takes a function')
-    const id = door.startTimer(+(ms as number)) as number
+  function setTimer(callback: Callback, ms: number, args: unknown[] = []): number {
+    const id = door.startTimer(ms) as number
     callbacks[id] = { callback, args }
     return id
+  }
+  global('setTimeout', function setTimeout(callback: Callback, ms?: unknown, ...args: unknown[]) {
+    if (typeof callback !== 'function') throw new Mistake('setTimeout takes a function')
+    return setTimer(callback, +(ms as number), args)
   })
   global('clearTimeout', function clearTimeout(id: unknown) {
     if (typeof id !== 'number' || callbacks[id] === undefined) return
@@ -130,18 +156,34 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     apply(then, resolved(), [() => void callback()])
   })
 
+  /** Globals that are compiled when a script names the first of them. */
+  function lazily(names: readonly string[], load: () => void): void {
+    for (const name of names) {
+      defineProperty(world, name, {
+        configurable: true,
+        get() {
+          load()
+          return world[name]
+        },
+        set(value: unknown) {
+          global(name, value)
+        },
+      })
+    }
+  }
   const webNames = ['URL', 'URLSearchParams', 'TextEncoder', 'TextDecoder', 'atob', 'btoa', 'structuredClone']
-  for (const name of webNames) {
-    defineProperty(world, name, {
-      configurable: true,
-      get() {
-        door.loadWebGlobals()
-        return world[name]
-      },
-      set(value: unknown) {
-        global(name, value)
-      },
-    })
+  lazily(webNames, () => void door.loadWebGlobals())
+  lazily(['fetch', 'Headers', 'AbortController', 'AbortSignal'], () => void door.loadFetch())
+  let Query: (abstract new () => unknown) | undefined
+
+  const socketTools: SocketTools = {
+    bytesOf,
+    known: text.known,
+    reflect: { apply },
+    objects: { create, defineProperties, freeze, preventExtensions },
+    json: { parse, stringify },
+    Bytes,
+    Mistake,
   }
 
   // ---- what the standard library is made of ----
@@ -164,6 +206,31 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
       const inputs = [...dataOf(key, 'the key'), ...dataOf(data, 'the data')]
       return encoded(door.hmac(algorithm, encoding, ...inputs), encoding)
     },
+    verifySignature(
+      algorithm: unknown,
+      kind: unknown,
+      key: unknown,
+      data: unknown,
+      signature: unknown,
+    ): unknown {
+      return door.verifySignature(algorithm, kind, ...dataOf(key, 'the key'), data, signature)
+    },
+    makeSignature(algorithm: unknown, kind: unknown, key: unknown, data: unknown): unknown {
+      return door.makeSignature(algorithm, kind, ...dataOf(key, 'the key'), data)
+    },
+    toBase64url: door.toBase64url,
+    fromBase64url: door.fromBase64url,
+    mapReady: door.mapReady,
+    mapOpen: door.mapOpen,
+    mapPeek: door.mapPeek,
+    mapCall: door.mapCall,
+    mapGetOrSet: door.mapGetOrSet,
+    mapMade: door.mapMade,
+    mapNotMade: door.mapNotMade,
+    limitReady: door.limitReady,
+    limitTake: door.limitTake,
+    limitAsk: door.limitAsk,
+    limitAdmit: door.limitAdmit,
   }
 
   return {
@@ -179,6 +246,7 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     watch,
     /** Its shape is that of every `{ consistent: true }` that a script writes. */
     hashOptions: { consistent: true },
+    bytesFrom: (buffer: ArrayBuffer): Uint8Array => new Bytes(buffer),
     /** The name and the type of every export, as JSON. */
     exportsOf(namespace: Record<string, unknown>): string {
       const exports: [string, string][] = []
@@ -214,11 +282,34 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     closeLibrary(): void {
       delete world[LIBRARY]
     },
+    addFormatter: text.addFormatter,
     /** Puts the web's globals in place. */
     addWebGlobals(make: (door: Door, bytes: typeof bytesOf) => Record<string, unknown>): void {
       const found = make(door, bytesOf)
+      Query = found.URLSearchParams as typeof Query
       const names = keys(found)
       for (let i = 0; i < names.length; i++) global(names[i], found[names[i]])
+    },
+    /** Puts `fetch` and its like in place. @returns how the host settles what they wait for */
+    addFetch(make: (door: Door, tools: FetchTools) => GuestFetch): unknown {
+      const isQuery = (value: unknown) => Query !== undefined && value instanceof Query
+      const { globals, settle } = make(door, { bytesOf, setTimer, isQuery })
+      const names = keys(globals)
+      for (let i = 0; i < names.length; i++) global(names[i], globals[names[i]])
+      return settle
+    },
+    filter(hook: Callback, r: unknown, buffer: ArrayBuffer, last: boolean): unknown {
+      return hook(r, new Bytes(buffer), { last })
+    },
+    /** Compiled for scripts with `ws*` hooks. */
+    addSockets(make: (door: Door, on: Door, tools: SocketTools) => GuestSockets): GuestSockets {
+      return make(door, on, socketTools)
+    },
+    /** Calls a function of `sluice.every`. */
+    repeat(id: number): unknown {
+      const callback = repeats[id]
+      const value = callback === undefined ? undefined : callback()
+      return typeof value === 'object' && value !== null ? resolved(value) : undefined
     },
   }
 }

@@ -54,6 +54,8 @@ export interface QuickJsHost {
   callFunction(context: Address, self: Address, argc: number, argv: Address, id: number): Address
   /** Nonzero: interrupt the script. */
   interrupt(): number
+  /** ms since the epoch. */
+  now(): number
   /** The fuel is at zero: refill it or throw. */
   exhausted(): void
   /** The engine gave up (an assertion, a failed exit): throw. */
@@ -177,9 +179,11 @@ function engineImports(host: QuickJsHost, fuel: { counter: WebAssembly.Global | 
     t: (runtimeOrHandled: number, cell: Address) => {
       if (runtimeOrHandled <= 1) host.rejected(runtimeOrHandled === 1, cell)
     },
-    // Called by the metered loops, and by abort().
+    // Called by the metered loops, copies and fills, and by abort().
     q: () => {
-      if (fuel.counter !== null && fuel.counter.value === 0) host.exhausted()
+      // The binary's own start comes before anything is metered.
+      if (fuel.counter === null) return
+      if (fuel.counter.value === 0) host.exhausted()
       else host.aborted('abort')
     },
     b: () => host.aborted('an assertion of QuickJS failed'),
@@ -192,7 +196,7 @@ function engineImports(host: QuickJsHost, fuel: { counter: WebAssembly.Global | 
 function systemImports(memory: WebAssembly.Memory, host: QuickJsHost): Imports {
   const words = (): Int32Array => new Int32Array(memory.buffer)
   return {
-    p: () => Date.now(),
+    p: () => host.now(),
     k: (wanted: number) => {
       if (grow(memory, wanted >>> 0)) {
         host.grown()

@@ -18,7 +18,6 @@ import { GuestError, Tag, toBytes } from './guest-values.ts'
 import type { Address } from './quickjs-module.ts'
 import { Decision, type Slot } from './slots.ts'
 
-const MAX_FIELDS = 64
 const REDIRECTS = [301, 302, 303, 307, 308]
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/
@@ -48,6 +47,12 @@ export function requestDoor(door: DoorContext): HostFunctions {
       const slot = slotOf(door, self)
       allow(slot, Allowed.STATUS, 'setting r.status')
       slot.request!.status = integer(door, argv, 'r.status')
+      return 0
+    },
+    argRead(self, argv) {
+      const value = argument(argv, 1)
+      const text = isAbsent(door, value) ? undefined : values.text(value, 'an argument', MAX_VALUE)
+      door.host.argRead?.(requestOf(door, self), values.text(argv, 'an argument', MAX_VALUE), text)
       return 0
     },
     keep(self) {
@@ -101,9 +106,8 @@ function decisions(door: DoorContext): HostFunctions {
       const slot = deciding(self, 'an answer')
       const name = values.text(argv, 'a header name', MAX_NAME)
       const field = checkedField(name, values.text(argument(argv, 1), `the value of ${name}`, MAX_VALUE))
+      slot.quota.take(...field)
       slot.fields ??= []
-      if (slot.fields.length >= MAX_FIELDS)
-        throw new GuestError('RangeError', `an answer has at most ${MAX_FIELDS} fields`)
       slot.fields.push(field)
       return 0
     },

@@ -1,8 +1,10 @@
 /**
  * What went wrong in a script, and where: reads the text that the sandbox makes of a guest error, and writes the one
- * line that the error log gets. Knows no sandbox.
+ * line that the error log gets, or for people the line of the script with a caret. Knows no sandbox.
  */
-import { toBytes } from './guest-values.ts'
+import { excerpt } from '../lib/excerpt.ts'
+import type { Phase, ScriptFault } from '../phases.ts'
+import { fromBytes, toBytes } from './guest-values.ts'
 
 /** Name under which the prelude is compiled; its frames are no script's. */
 export const PRELUDE_FILE = 'sluice:prelude'
@@ -40,27 +42,68 @@ export class HookFailure extends Error {
   }
 }
 
-/** Why a script was refused. */
-export class ScriptError extends Error {
+/** Where something stands in a file, for people. */
+export interface Place {
   /** Absolute. */
   readonly file: string
   /** 0: not known. */
   readonly line: number
+  /** In characters, from 1. */
   readonly column: number
-  /** The message alone, without the place. */
+  /** That line with a caret below the column, for a terminal; '' if it is not known. */
+  readonly excerpt: string
+}
+
+/** Why a script was refused. */
+export class ScriptError extends Error implements Place {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  readonly excerpt: string
+  /** The message alone, without the place. One line, without control characters. */
   readonly reason: string
 
-  constructor(file: string, line: number, column: number, reason: string, frames: readonly Frame[] = []) {
-    super(`${file}${line > 0 ? `:${line}:${column}` : ''}: ${reason}`)
+  constructor({ file, line, column, excerpt }: Place, reason: string, frames: readonly Frame[] = []) {
+    const told = reason.replace(CONTROL, escapeControl)
+    super(`${file}${line > 0 ? `:${line}:${column}` : ''}: ${told}`)
     this.name = 'ScriptError'
     this.file = file
     this.line = line
     this.column = column
-    this.reason = reason
+    this.excerpt = excerpt
+    this.reason = told
     this.stack = [
       `${this.name}: ${this.message}`,
       ...frames.map((frame) => `    at ${showFrame(frame)}`),
     ].join('\n')
+  }
+}
+
+/** What would break a line or drive a terminal. */
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g
+
+function escapeControl(found: string): string {
+  if (found === '\n') return '\\n'
+  const code = found.charCodeAt(0)
+  return code > 0xff ? `\\u${code.toString(16)}` : `\\x${code.toString(16).padStart(2, '0')}`
+}
+
+/** Texts of modules, by the names that frames have. */
+export interface Texts {
+  absolute(file: string): string
+  written(file: string): string | undefined
+}
+
+/** The place of a frame; without one, the script itself. */
+export function placeOf(texts: Texts, frame: Omit<Frame, 'name'> | null): Place {
+  if (frame === null) return { file: texts.absolute(''), line: 0, column: 0, excerpt: '' }
+  const { file, line, column } = frame
+  const text = texts.written(file)
+  return {
+    file: texts.absolute(file),
+    line,
+    column,
+    excerpt: text === undefined ? '' : excerpt(text, line, column),
   }
 }
 
@@ -75,11 +118,18 @@ export function readFault(described: string): Fault {
   const frames: Frame[] = []
   for (const line of stack.split('\n')) {
     const match = FRAME.exec(line)
-    if (match === null || match[2] === PRELUDE_FILE || frames.length === MAX_FRAMES) continue
+    if (match === null || frames.length === MAX_FRAMES) continue
+    // Neither our own frames nor places in a text that JSON.parse was given.
+    if (match[2] === PRELUDE_FILE || match[2] === '<input>') continue
     const name = match[1] === undefined || match[1] === '<anonymous>' || match[1] === '<eval>' ? '' : match[1]
     frames.push({ name, file: match[2], line: Number(match[3]), column: Number(match[4]) })
   }
   return { message, frames }
+}
+
+/** Where the script was when its sandbox was lost, as far as that could still be asked. */
+export function positionOf(error: { readonly position: string }): readonly Frame[] {
+  return readFault(fromBytes(error.position)).frames
 }
 
 /** The frame that the user can mend: the first that is not in the standard library. */
@@ -90,6 +140,20 @@ export function ownFrame(fault: Fault): Frame | null {
 function showFrame(frame: Frame): string {
   const place = `${frame.file}:${frame.line}:${frame.column}`
   return frame.name === '' ? place : `${frame.name} (${place})`
+}
+
+/** What is told to those who want to know more than the log line. Byte strings. */
+export function scriptFault(fault: Fault, phase: Phase | null, texts: Texts): ScriptFault {
+  const { file, line, column, excerpt } = placeOf(texts, ownFrame(fault))
+  return {
+    phase,
+    message: toBytes(fault.message),
+    file: toBytes(file),
+    line,
+    column,
+    excerpt: toBytes(excerpt),
+    stack: fault.frames.map((frame) => toBytes(showFrame(frame))),
+  }
 }
 
 /**

@@ -2,7 +2,9 @@
  * Proves, before the first script runs, that the installed QuickJS keeps its values where `guest-values.ts` and
  * `instance.ts` look for them. A mismatch means another build of the engine: the process must not use it.
  */
+import { SYSTEM_CLOCK } from './clock.ts'
 import { Tag } from './guest-values.ts'
+import { classOf } from './inspect-door.ts'
 import { EvalFlag, Instance } from './instance.ts'
 import type { Compiled } from './quickjs-module.ts'
 
@@ -13,6 +15,7 @@ export function selfTest(compiled: Compiled): void {
     memory: 0,
     stack: 65_536,
     cpu: 1000,
+    clock: SYSTEM_CLOCK,
     modules: { resolve: (_base, name) => name, load: () => '' },
     onInternalError: () => {},
   })
@@ -21,6 +24,7 @@ export function selfTest(compiled: Compiled): void {
   checkStrings(instance)
   checkAccounts(instance)
   checkReferences(instance)
+  checkClasses(instance)
   checkJobs(instance)
 }
 
@@ -75,13 +79,14 @@ function checkNumbers(instance: Instance): void {
 
 function checkStrings(instance: Instance): void {
   const { values } = instance
-  const json = instance.evaluate('JSON', 'self-test', EvalFlag.GLOBAL)
-  values.setJson(instance.property(json, 'stringify'), instance.property(json, 'parse'))
   for (const text of ['', 'a', 'caf\u00e9', '\u20ac 5', '\u{1f600}', 'a\0b', 'x'.repeat(20_000)]) {
     const bytes = Buffer.from(text, 'utf8').toString('latin1')
     const cell = instance.evaluate(JSON.stringify(text), 'self-test', EvalFlag.GLOBAL)
     const written = values.string(bytes)
     expect(values.text(cell, '', 1e6) === bytes && values.text(written, '', 1e6) === bytes, 'strings')
+    const isSame = instance.evaluate(`(s) => s === ${JSON.stringify(text)}`, 'self-test', EvalFlag.GLOBAL)
+    expect(values.low(instance.call1(isSame, written)) === 1, 'strings of ours')
+    instance.free(isSame)
     instance.free(cell)
     instance.free(written)
   }
@@ -124,6 +129,35 @@ function checkReferences(instance: Instance): void {
   )
   instance.free(instance.call1(setHook, object))
   expect(!values.isUnshared(address), 'weak references')
+}
+
+/** Proxies are told from what they stand for, by a class that all of them have. */
+function checkClasses(instance: Instance): void {
+  const kindOf = (source: string): number => {
+    const cell = instance.evaluate(source, 'self-test', EvalFlag.GLOBAL)
+    const kind = classOf(instance.values, cell)
+    instance.free(cell)
+    return kind
+  }
+  const alike = ['({})', '({ __proto__: { a: 1 } })', 'new (class A {})()', 'Object.create(null)'].map(kindOf)
+  const others = [
+    '[]',
+    'new Proxy([], {})',
+    'new Map()',
+    'new Error()',
+    '(() => {})',
+    '/x/',
+    'new Date()',
+  ].map(kindOf)
+  expect(
+    alike.every((kind) => kind === alike[0] && kind >= 0),
+    'the classes of objects',
+  )
+  expect(new Set([alike[0], ...others]).size === others.length + 1, 'the classes of objects')
+  expect(
+    kindOf('new Proxy(() => {}, { get() {} })') === others[1] && kindOf('5') === -1,
+    'the classes of objects',
+  )
 }
 
 function checkJobs(instance: Instance): void {

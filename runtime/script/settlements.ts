@@ -3,12 +3,12 @@
  * guest has been left.
  */
 import type { Address } from './quickjs-module.ts'
-import type { Fault } from './script-error.ts'
+import type { HookFailure } from './script-error.ts'
 
 /** What a watched promise came to. */
 export interface Settlement {
-  /** null: it was fulfilled. */
-  readonly fault: Fault | null
+  /** null: it was fulfilled, and in time. */
+  readonly failure: HookFailure | null
   /** The value's cell, to be freed; 0 if there is none. */
   readonly cell: Address
 }
@@ -47,12 +47,19 @@ export class Settlements {
     return this.#ready.length > 0
   }
 
-  /** Tells all; also those that become ready meanwhile. */
-  deliver(): void {
+  /** Tells all; also those that become ready meanwhile. @param limit ms after which the rest stays for the next time */
+  deliver(limit: number): void {
+    const end = performance.now() + limit
     while (this.#ready.length > 0) {
       const all = this.#ready
       this.#ready = []
-      for (const [waiter, settlement] of all) waiter(settlement)
+      for (let i = 0; i < all.length; i++) {
+        const [waiter, settlement] = all[i]
+        waiter(settlement)
+        if (i + 1 === all.length || performance.now() < end) continue
+        this.#ready = [...all.slice(i + 1), ...this.#ready]
+        return
+      }
     }
   }
 

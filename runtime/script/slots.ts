@@ -8,13 +8,35 @@
  *
  * Whether the guest still holds an object is read from its reference counts.
  */
-import type { HookRequest, Phase } from '../phases.ts'
+import type { HookRequest, Phase, WebSocketState } from '../phases.ts'
+import { FieldQuota } from './field-quota.ts'
 import { GuestError } from './guest-values.ts'
 import type { Instance } from './instance.ts'
 import type { Address } from './quickjs-module.ts'
 
-export const Decision = { NONE: 0, ANSWER: 1, REDIRECT: 2, DECLINE: 3 } as const
+export const Decision = { NONE: 0, ANSWER: 1, REDIRECT: 2, DECLINE: 3, REPLACED: 4 } as const
 export type Decision = (typeof Decision)[keyof typeof Decision]
+
+/** The guest objects of a slot whose requests become WebSockets: `ws`, and `msg` while it is needed. */
+export class SlotSocket {
+  /** Cells; 0: there is no `msg`. */
+  readonly ws: Address
+  message: Address = 0
+  /** Of the objects in these cells. */
+  readonly wsAddress: number
+  messageAddress = 0
+  /** Cell of what `msg.data` was read as; 0: it was not read. */
+  data: Address = 0
+  /** The guest has a `ws.state`. */
+  hasState = false
+  /** The `ws.state` of the guest as it was last taken from the WebSocket, or given to it. */
+  saved: WebSocketState | undefined = undefined
+
+  constructor(ws: Address, wsAddress: number) {
+    this.ws = ws
+    this.wsAddress = wsAddress
+  }
+}
 
 /** What one sandbox knows of one request. */
 export class Slot {
@@ -38,13 +60,24 @@ export class Slot {
   status = 0
   fields: [name: string, value: string][] | null = null
   body: string | Uint8Array | null = null
+  /** Of the header fields that it sets. */
+  readonly quota = new FieldQuota()
 
   /** Of the suspended hook; 0: none is. */
   ticket = 0
-  wallTimer: NodeJS.Timeout | null = null
+  /** ms of the process's own clock. */
+  suspendedAt = 0
+  /** Of the clock that the sandbox goes by; null: none runs. */
+  wallTimer: unknown = null
   /** Ids of timers and body reads that the script waits for. */
   pending: Set<number> | null = null
+  /** Ids of fetches. */
+  fetches: Set<number> | null = null
+  /** Ids of calls of session maps. */
+  mapCalls: Set<number> | null = null
   requestBody: Uint8Array | null = null
+  /** null: no `ws*` hook has run in this slot. */
+  socket: SlotSocket | null = null
   /** Slot of the same request in another sandbox. */
   next: Slot | null = null
   readonly owner: unknown
@@ -57,6 +90,7 @@ export class Slot {
   }
 
   resetDecision(): void {
+    this.quota.reset()
     this.decision = Decision.NONE
     this.fields = null
     this.body = null
@@ -76,6 +110,7 @@ export class Slots {
   readonly #inUse = new Set<Slot>()
   readonly #byAddress = new Map<number, Slot>()
   #making: readonly number[] = []
+  #count = 0
 
   /** @param make has the guest make the objects of one slot; it calls `made` with their addresses meanwhile */
   constructor(instance: Instance, owner: unknown, make: () => { r: Address; upstream: Address }) {
@@ -99,10 +134,10 @@ export class Slots {
   }
 
   #new(): Slot {
-    if (this.#byAddress.size / 7 >= MAX_SLOTS)
-      throw new GuestError('Error', `more than ${MAX_SLOTS} requests at once`)
+    if (this.#count >= MAX_SLOTS) throw new GuestError('Error', `more than ${MAX_SLOTS} requests at once`)
     const { r, upstream } = this.#make()
     const slot = new Slot(this.#owner, r, upstream, this.#making)
+    this.#count++
     for (const address of slot.addresses) this.#byAddress.set(address, slot)
     return slot
   }
@@ -112,6 +147,21 @@ export class Slots {
     if (slot.kept) return
     slot.kept = true
     this.#inUse.add(slot)
+  }
+
+  /** One more guest object stands for this slot's requests, until it is {@link disown}ed. */
+  adopt(slot: Slot, address: number): void {
+    this.#byAddress.set(address, slot)
+  }
+
+  /** The guest has kept this object: it is stale from now on. */
+  disown(address: number): void {
+    this.#byAddress.delete(address)
+  }
+
+  /** The slot of a guest object, in use or not. */
+  find(address: number): Slot | undefined {
+    return this.#byAddress.get(address)
   }
 
   /** The slot of a guest object, for the request it stands for now. @throws GuestError when that is over */
@@ -125,7 +175,7 @@ export class Slots {
   isUnshared(slot: Slot): boolean {
     const { values } = this.#instance
     for (const address of slot.addresses) if (!values.isUnshared(address)) return false
-    return true
+    return slot.socket === null || values.isUnshared(slot.socket.wsAddress)
   }
 
   /** The request is over for this sandbox. The guest must have forgotten what it kept. */
@@ -145,6 +195,13 @@ export class Slots {
     for (const address of slot.addresses) this.#byAddress.delete(address)
     this.#instance.free(slot.r)
     this.#instance.free(slot.upstream)
+    this.#count--
+    const { socket } = slot
+    if (socket === null) return
+    this.#byAddress.delete(socket.wsAddress)
+    this.#byAddress.delete(socket.messageAddress)
+    this.#instance.free(socket.ws)
+    if (socket.message !== 0) this.#instance.free(socket.message)
   }
 }
 

@@ -1,12 +1,14 @@
 /**
- * Rewrites a WebAssembly binary so that a host can interrupt it: a fuel check at every loop header, a hook for promise
- * rejections, and a smaller initial memory. Knows the binary format (WebAssembly core specification 2.0, section 5)
+ * Rewrites a WebAssembly binary so that a host can interrupt it: a fuel check at every loop header, a price for every
+ * copy and fill of memory, a hook for promise rejections, and a smaller initial memory. Knows the binary format (WebAssembly core specification 2.0, section 5)
  * and nothing of QuickJS.
  *
  *     loop                           loop
  *       ...                =>          global.get $fuel  i32.eqz  if  call $exhausted  end
  *                                      global.get $fuel  i32.const 1  i32.sub  global.set $fuel
  *                                      ...
+ *
+ *     memory.copy                    call $charge  memory.copy        $charge takes the number of bytes and returns it
  *
  * Everything is appended to its section, so that no index of the original shifts.
  */
@@ -20,12 +22,16 @@ export interface RewriteOptions {
   readonly rejected: string
   /** Initial pages of the imported memory. */
   readonly initialPages: number
+  /** Nothing is metered: to compare. */
+  readonly unmetered?: boolean
 }
 
 export interface Rewritten {
   readonly bytes: Uint8Array
   /** Loops that are metered. */
   readonly loops: number
+  /** Copies and fills of memory that are. */
+  readonly bulk: number
   /**
    * Index in the function table of the added `(i32 ctx, i64 promise, i64 reason, i32 handled, i32 cell) => void`: it
    * stores the promise and the reason at `cell` and calls `rejected(handled, cell)`.
@@ -59,19 +65,25 @@ export function rewriteModule(bytes: Uint8Array, options: RewriteOptions): Rewri
     return body
   }
   const imports = rewriteImports(section(Section.IMPORT), options)
-  const types = append(section(Section.TYPE), [0x60, 5, I32, I64, I64, I32, I32, 0])
-  const functions = append(section(Section.FUNCTION), leb(types.count))
+  const trackerType = append(section(Section.TYPE), [0x60, 5, I32, I64, I64, I32, I32, 0])
+  const types = append(trackerType.body, [0x60, 1, I32, 1, I32])
+  const functions = append(section(Section.FUNCTION), leb(trackerType.count))
+  const all = append(functions.body, leb(types.count))
   const globals = append(section(Section.GLOBAL), [I32, 1, 0x41, 0, 0x0b])
   const exports = append(section(Section.EXPORT), [...name(options.fuelExport), 3, ...leb(globals.count)])
   const table = growTable(section(Section.TABLE))
   const tracker = imports.functions + functions.count
   const elements = append(section(Section.ELEMENT), [0, 0x41, ...sleb(table.size), 0x0b, 1, ...leb(tracker)])
-  const inject = fuelCheck(globals.count, imports.exhausted)
-  const code = meter(section(Section.CODE), inject, trackerBody(imports.rejected))
+  const prices = {
+    loop: fuelCheck(globals.count, imports.exhausted),
+    bulk: Uint8Array.from([0x10, ...leb(tracker + 1)]),
+  }
+  const added = [trackerBody(imports.rejected), chargeBody(globals.count, imports.exhausted)]
+  const code = meter(section(Section.CODE), options.unmetered ? null : prices, added)
   const replaced = new Map<number, Uint8Array>([
     [Section.TYPE, types.body],
     [Section.IMPORT, imports.body],
-    [Section.FUNCTION, functions.body],
+    [Section.FUNCTION, all.body],
     [Section.TABLE, table.body],
     [Section.GLOBAL, globals.body],
     [Section.EXPORT, exports.body],
@@ -83,7 +95,7 @@ export function rewriteModule(bytes: Uint8Array, options: RewriteOptions): Rewri
     const now = replaced.get(id) ?? body
     parts.push(Uint8Array.from([id, ...leb(now.length)]), now)
   }
-  return { bytes: concat(parts), loops: code.loops, trackerIndex: table.size }
+  return { bytes: concat(parts), loops: code.loops, bulk: code.bulk, trackerIndex: table.size }
 }
 
 const I32 = 0x7f
@@ -94,6 +106,21 @@ function fuelCheck(fuel: number, exhausted: number): Uint8Array {
   return Uint8Array.from([
     ...[0x23, ...global, 0x45, 0x04, 0x40, 0x10, ...leb(exhausted), 0x0b],
     ...[0x23, ...global, 0x41, 1, 0x6b, 0x24, ...global],
+  ])
+}
+
+/** Bytes that a copy or a fill moves for one unit of fuel, as a power of two: about as long as a loop takes. */
+const BYTES_PER_FUEL = 6
+
+/** `(bytes) => bytes`: pays for them, as far as the fuel reaches, and asks for more where it does not. Local 1: the price. */
+function chargeBody(fuel: number, exhausted: number): Uint8Array {
+  const global = leb(fuel)
+  return Uint8Array.from([
+    ...[1, 1, I32],
+    ...[0x20, 0, 0x41, BYTES_PER_FUEL, 0x76, 0x22, 1, 0x23, ...global, 0x4b, 0x04, 0x40],
+    ...[0x41, 0, 0x24, ...global, 0x10, ...leb(exhausted), 0x05],
+    ...[0x23, ...global, 0x20, 1, 0x6b, 0x24, ...global, 0x0b],
+    ...[0x20, 0, 0x0b],
   ])
 }
 
@@ -182,55 +209,74 @@ function growTable(body: Uint8Array): { body: Uint8Array; size: number } {
 
 // ---- code ----
 
+interface Prices {
+  /** What stands behind a loop header. */
+  readonly loop: Uint8Array
+  /** What stands before a copy or a fill of memory. */
+  readonly bulk: Uint8Array
+}
+
 /**
- * Puts `inject` behind every loop header, but for those of the largest function: that is the bytecode interpreter,
- * which polls by itself and would only become slower. `extra` is the body of one more function.
+ * Meters every loop, but for those of the largest function: that is the bytecode interpreter, which polls by itself and
+ * would only become slower; and every copy and fill. `added` are the bodies of more functions.
  */
 function meter(
   section: Uint8Array,
-  inject: Uint8Array,
-  extra: Uint8Array,
-): { body: Uint8Array; loops: number } {
+  prices: Prices | null,
+  added: readonly Uint8Array[],
+): { body: Uint8Array; loops: number; bulk: number } {
   const reader = new Reader(section, 0)
   const bodies: Uint8Array[] = []
   for (let left = reader.leb(); left > 0; left--) bodies.push(reader.take(reader.leb()))
   const largest = bodies.reduce((a, b) => (b.length > a.length ? b : a))
-  const parts: Uint8Array[] = [Uint8Array.from(leb(bodies.length + 1))]
+  const parts: Uint8Array[] = [Uint8Array.from(leb(bodies.length + added.length))]
   let loops = 0
+  let bulk = 0
   for (const body of bodies) {
-    const places = findLoops(body)
-    const metered = body === largest ? body : spliceAll(body, places, inject)
-    if (metered !== body) loops += places.length
+    const found = prices === null ? [] : findPlaces(body)
+    const places = found.filter(({ price }) => price === 'bulk' || body !== largest)
+    for (const { price } of places) {
+      if (price === 'loop') loops++
+      else bulk++
+    }
+    const metered = prices === null ? body : spliceAll(body, places, prices)
     parts.push(Uint8Array.from(leb(metered.length)), metered)
   }
-  parts.push(Uint8Array.from(leb(extra.length)), extra)
-  return { body: concat(parts), loops }
+  for (const body of added) parts.push(Uint8Array.from(leb(body.length)), body)
+  return { body: concat(parts), loops, bulk }
 }
 
-function spliceAll(body: Uint8Array, places: readonly number[], inject: Uint8Array): Uint8Array {
+interface MeteredPlace {
+  readonly offset: number
+  readonly price: keyof Prices
+}
+
+function spliceAll(body: Uint8Array, places: readonly MeteredPlace[], prices: Prices): Uint8Array {
   if (places.length === 0) return body
   const parts: Uint8Array[] = []
   let from = 0
-  for (const place of places) {
-    parts.push(body.subarray(from, place), inject)
-    from = place
+  for (const { offset, price } of places) {
+    parts.push(body.subarray(from, offset), prices[price])
+    from = offset
   }
   parts.push(body.subarray(from))
   return concat(parts)
 }
 
-/** Offsets right behind each `loop blocktype` of a function body. */
-function findLoops(body: Uint8Array): number[] {
+/** Right behind each `loop blocktype` of a function body, and right before each `memory.copy` and `memory.fill`. */
+function findPlaces(body: Uint8Array): MeteredPlace[] {
   const reader = new Reader(body, 0)
   for (let groups = reader.leb(); groups > 0; groups--) {
     reader.leb()
     reader.byte()
   }
-  const places: number[] = []
+  const places: MeteredPlace[] = []
   while (!reader.done) {
+    const offset = reader.position
     const opcode = reader.byte()
+    if (opcode === 0xfc && isBulk(body[reader.position])) places.push({ offset, price: 'bulk' })
     skipImmediates(reader, opcode)
-    if (opcode === 0x03) places.push(reader.position)
+    if (opcode === 0x03) places.push({ offset: reader.position, price: 'loop' })
   }
   return places
 }
@@ -259,6 +305,11 @@ function skipImmediates(reader: Reader, opcode: number): void {
   else if (opcode === 0x44) reader.take(8)
   else if (opcode === 0xfc) skipPrefixed(reader, reader.leb())
   else throw new Error(`WebAssembly opcode 0x${opcode.toString(16)} is not expected here`)
+}
+
+/** `memory.copy` and `memory.fill`; both take their number of bytes from the top of the stack. */
+function isBulk(opcode: number): boolean {
+  return opcode === 10 || opcode === 11
 }
 
 function skipPrefixed(reader: Reader, opcode: number): void {

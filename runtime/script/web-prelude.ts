@@ -19,6 +19,7 @@ export function webPrelude(
   const HREF = 0
   const ORIGIN = 1
   const SEARCH = 9
+  const NO_BYTES = new Bytes(0)
 
   class URLSearchParams {
     #pairs: Pair[] = []
@@ -206,6 +207,10 @@ export function webPrelude(
     #label: string
     #fatal: boolean
     #ignoreBOM: boolean
+    /** Of a text that comes in pieces: bytes of a character that is not complete yet. */
+    #rest = NO_BYTES
+    /** Its first character has been there. */
+    #begun = false
 
     constructor(label: unknown = 'utf-8', options: { fatal?: boolean; ignoreBOM?: boolean } = {}) {
       this.#label = door.encodingName(`${label}`) as string
@@ -226,10 +231,26 @@ export function webPrelude(
     }
 
     decode(data?: unknown, options?: { stream?: boolean }): string {
-      if (options?.stream) throw new Mistake('TextDecoder does not decode in pieces here; join them first')
-      if (data === undefined) return ''
+      const piece = data === undefined ? NO_BYTES : data
+      const [buffer, offset, length] = bytesOf(
+        this.#rest.length === 0 ? piece : this.#joined(piece),
+        'the data',
+      )
+      const rest = options?.stream ? (door.textRest(this.#label, buffer, offset, length) as number) : 0
+      const end = offset + length
+      const ignoreBOM = this.#ignoreBOM || this.#begun
+      this.#begun = !!options?.stream && (this.#begun || length > rest)
+      this.#rest = rest === 0 ? NO_BYTES : new Bytes(buffer.slice(end - rest, end))
+      if (length === rest) return ''
+      return door.decodeText(this.#label, this.#fatal, ignoreBOM, buffer, offset, length - rest) as string
+    }
+
+    #joined(data: unknown): Uint8Array {
       const [buffer, offset, length] = bytesOf(data, 'the data')
-      return door.decodeText(this.#label, this.#fatal, this.#ignoreBOM, buffer, offset, length) as string
+      const whole = new Bytes(this.#rest.length + length)
+      whole.set(this.#rest)
+      whole.set(new Bytes(buffer, offset, length), this.#rest.length)
+      return whole
     }
   }
 

@@ -23,7 +23,7 @@ export function access(r) {
     `error ${FILE}:2:20: TypeError: cannot read property 'name' of undefined in access, at pick (hooks.js:2:20), at access (hooks.js:6:7)`,
   ])
   assert.equal(request.failure, ['access', "TypeError: cannot read property 'name' of undefined"])
-  assert.equal(script.stats.hooks.access, { calls: 1, errors: 1, overruns: 0 })
+  assert.equal(script.stats.hooks.access, { calls: 1, errors: 1, overruns: 0, cpuMicros: 0, slowest: 0 })
 })
 
 test('script_on_error open: as if the hook were absent, with the same line', async () => {
@@ -36,21 +36,20 @@ test('script_on_error open: as if the hook were absent, with the same line', asy
 
 test('whatever is thrown is told', async () => {
   const cases: [statement: string, message: string][] = [
-    ['throw "text"', 'thrown: "text"'],
+    ['throw "text"', "thrown: 'text'"],
     ['throw 5', 'thrown: 5'],
     ['throw undefined', 'thrown: undefined'],
     ['throw null', 'thrown: null'],
     ['throw { a: 1 }', 'thrown: { a: 1 }'],
-    ['throw Symbol("x")', 'thrown: a symbol'],
+    ['throw Symbol("x")', 'thrown: Symbol(x)'],
     ['throw new Error()', 'Error'],
     ['throw new RangeError("caf\u00e9")', 'RangeError: caf\u00e9'],
     ['class Mine extends Error { name = "Mine" } throw new Mine("m")', 'Mine: m'],
-    ['throw Object.assign(new Error("x"), { name: {} })', '{}: x'],
-    [
-      'throw Object.defineProperty(new Error("x"), "message", { get() { throw 1 } })',
-      'an error that cannot be described',
-    ],
-    ['throw new Proxy(new Error("x"), { get() { throw 1 } })', 'an error that cannot be described'],
+    ['throw Object.assign(new Error("x"), { name: {} })', 'Error: x'],
+    ['throw Object.defineProperty(new Error("x"), "message", { get() { throw 1 } })', 'Error'],
+    ['throw new Proxy(new Error("x"), { get() { throw 1 } })', 'thrown: [Proxy]'],
+    ['throw { toString() { throw 1 } }', 'thrown: { toString: [Function: toString] }'],
+    ['throw Object.setPrototypeOf(new Error("x"), new Proxy({}, { get() { throw 1 } }))', 'Error: x'],
     ['throw new Error("x".repeat(1e6))', 'Error: xxx'],
   ]
   for (const [statement, message] of cases) {
@@ -101,7 +100,7 @@ test('log lines are one line each, without control characters, and bounded', asy
   assert.is(request.logged[2], 'error hooks.js: nul \\x00')
   assert.is(
     request.logged[3],
-    'debug hooks.js: debug [1, "two"] Map(1) { "k" => { deep: { deeper: {...} } } } null undefined [function ] 5n',
+    "debug hooks.js: debug [ 1, 'two' ] Map(1) { 'k' => { deep: { deeper: {} } } } null undefined [Function (anonymous)] 5n",
   )
 })
 
@@ -115,7 +114,7 @@ test('a hundred lines a second, and a word on the rest', () => {
   now = 6000
   log.write(sink, 'info', 'next')
   assert.equal(lines.slice(100), [
-    'warn a.js: 150 log lines dropped, 100 a second are written',
+    'warn a.js: 150 log lines dropped; 100 a second, 131072 bytes at most, are written',
     'info a.js: next',
   ])
 })
@@ -129,7 +128,7 @@ test('a script that logs without end does not write without end', async () => {
   const script = await load('export function access(r) { for (;;) r.log("x") }')
   const request = new FakeRequest()
   request.start(script, 'access')
-  assert.ok(request.logged.length <= 102, `${request.logged.length} lines`)
+  assert.ok(request.logged.length <= 202, `${request.logged.length} lines`)
 })
 
 test('console outside any request writes to the host', async () => {
@@ -170,13 +169,78 @@ test('what refuses a script, and where', async () => {
       'the export helper is no hook; the hooks are',
     ],
     ['export default function access(r) {}', 'hooks are exported by name'],
-    ['export function bodyFilter(r) {}', 'the hook bodyFilter does not exist in this version'],
+    ['export function preread(s) {}', 'the hook preread does not exist in this version'],
     ['export function access(r) { eval("1") }\neval("1")', "ReferenceError: 'eval' is not defined"],
+    [
+      "import {\n  sha256, nope\n} from 'sluice:hash'\nexport function log() {}",
+      `${FILE}:2:11: SyntaxError: Could not find export 'nope' in module 'sluice:hash'`,
+    ],
+    [
+      'export function log() {}\nexport { log as access, gone }',
+      `${FILE}:2:25: SyntaxError: exported variable 'gone'`,
+    ],
+    ['const text = "{"\nJSON.parse(text)', `${FILE}:2:11: SyntaxError: expecting property name`],
+    ['/* \u{1f600}\u6f22 */ null.x', `${FILE}:1:14: TypeError`],
   ]
   for (const [source, message] of cases) {
     const found = await refusal(source)
     assert.ok(found.includes(message), `${source}:\n  ${found}`)
   }
+})
+
+test('positions in timers, promises that nobody waits for, and JSON that is none', async () => {
+  const script = await load(`export function access(r) {
+  setTimeout(() => {
+    null.timer
+  }, 0)
+}
+export function rewrite(r) {
+  Promise.resolve().then(() => {
+    null.floating
+  })
+}
+export async function content(r) {
+  await null
+  JSON.parse('{"a":')
+}`)
+  const rewrite = new FakeRequest()
+  await rewrite.run(script, 'rewrite')
+  assert.match(rewrite.logged[0], `error ${FILE}:8:9: TypeError: cannot read property 'floating' of null`)
+  const content = new FakeRequest()
+  await content.run(script, 'content')
+  assert.match(
+    content.logged[0],
+    new RegExp(`^error ${FILE}:13:\\d+: SyntaxError: .* in content, at content \\(hooks`),
+  )
+  const access = new FakeRequest()
+  const told = new Promise((resolve) => {
+    access.log = (_level, line) => resolve(line)
+  })
+  access.start(script, 'access')
+  assert.match(String(await told), `${FILE}:3:9: TypeError: cannot read property 'timer' of null`)
+})
+
+test('who wants to know more of a failure gets the line with a caret, and the stack', async () => {
+  const faults: unknown[] = []
+  const host = Object.assign(new FakeHost(), { failed: (...told: unknown[]) => faults.push(...told) })
+  const script = await load('const f = () => {\n\tnull.caf\u00e9\n}\nexport function access(r) { f() }', {
+    host,
+  })
+  const request = new FakeRequest()
+  request.start(script, 'access')
+  assert.is(request.logged.length, 1)
+  assert.equal(faults, [
+    {
+      phase: 'access',
+      message: "TypeError: cannot read property 'caf\u00c3\u00a9' of null",
+      file: FILE,
+      line: 2,
+      column: 6,
+      excerpt: '    2 |   null.caf\u00c3\u00a9\n      |       ^',
+      stack: ['f (hooks.js:2:6)', 'access (hooks.js:4:30)'],
+    },
+    request,
+  ])
 })
 
 test('the error of a refused script has the place as fields', async () => {
@@ -185,8 +249,9 @@ test('the error of a refused script has the place as fields', async () => {
     assert.unreachable()
   } catch (error) {
     assert.instance(error, ScriptError)
-    const { file, line, column, reason, stack } = error as ScriptError
+    const { file, line, column, reason, excerpt, stack } = error as ScriptError
     assert.equal([file, line, column, reason], [FILE, 2, 3, "ReferenceError: 'nope' is not defined"])
+    assert.is(excerpt, '    2 |   nope()\n      |   ^')
     assert.match(stack ?? '', 'at init (hooks.js:2:3)')
   }
 })

@@ -14,6 +14,10 @@ import {
   type ScriptHost,
   type ScriptLimits,
   type VariableAccess,
+  type WebSocketEnd,
+  type WebSocketMessage,
+  type WebSocketSide,
+  type WebSocketState,
   type WebSocketView,
 } from '../../runtime/phases.ts'
 import { loadScript, type Script, type ScriptOptions } from '../../runtime/script/engine.ts'
@@ -130,6 +134,55 @@ export function peer(name: string, address: string, facts: Partial<PeerInfo> = {
   return { name, address, weight: 1, backup: false, down: false, connections: 0, fails: 0, ...facts }
 }
 
+/** One piece of a body, and what became of it. */
+export class FakeChunk implements BodyChunk {
+  readonly data: Uint8Array
+  readonly last: boolean
+  replacement: Uint8Array | null = null
+
+  constructor(data: string | Uint8Array, last = false) {
+    this.data = Buffer.from(data as string)
+    this.last = last
+  }
+
+  replace(data: Uint8Array): void {
+    this.replacement = data
+  }
+}
+
+/** A WebSocket that is open until a script closes it. Texts are shown as they are, bytes as lists. */
+export class FakeWebSocket implements WebSocketView {
+  readonly protocol = 'chat.v2'
+  reconnects = 0
+  message: WebSocketMessage | null = null
+  end: WebSocketEnd | null = null
+  readonly states = new Map<string, WebSocketState>()
+  replacement: string | number[] | null = null
+  readonly sent: [to: WebSocketSide, data: string | number[]][] = []
+  closed: [code: number, reason: string] | null = null
+  /** Told when a script closes it, from within the script. */
+  onClose: () => void = () => {}
+
+  replace(data: Uint8Array, binary: boolean): void {
+    this.replacement = shown(data, binary)
+  }
+
+  send(to: WebSocketSide, data: Uint8Array, binary: boolean): void {
+    if (this.closed !== null) throw new RangeError(`the WebSocket of the ${to} is closed`)
+    this.sent.push([to, shown(data, binary)])
+  }
+
+  close(code: number, reason: string): void {
+    if (code === 1005) throw new RangeError('a WebSocket cannot be closed with code 1005')
+    this.closed ??= [code, reason]
+    this.onClose()
+  }
+}
+
+function shown(data: Uint8Array, binary: boolean): string | number[] {
+  return binary ? [...data] : Buffer.from(data).toString('utf8')
+}
+
 export interface Described {
   readonly method?: string
   readonly uri?: string
@@ -151,7 +204,7 @@ export class FakeRequest implements HookRequest {
   readonly responseHeaders: FakeFields
   balancer: FakeBalancer | null = null
   bodyChunk: BodyChunk | null = null
-  webSocket: WebSocketView | null = null
+  webSocket: FakeWebSocket | null = null
   closed = false
   readonly variables: Record<string, string>
   answered: {
@@ -270,6 +323,11 @@ export class FakeHost implements ScriptHost {
     }
   }
 
+  /** What scripts fetched; a test answers by what it puts here. */
+  fetch: ScriptHost['fetch'] = () => {
+    throw new Error('this test gives its scripts no network')
+  }
+
   template(text: string): (request: HookRequest) => string {
     if (text.includes('$unknown')) throw new Error(`unknown variable in "${text}"`)
     return (request) =>
@@ -283,7 +341,7 @@ export class FakeHost implements ScriptHost {
 
 function find(request: FakeRequest, name: string): string | undefined {
   if (name.startsWith('arg_')) return new RegExp(`(?:^|&)${name.slice(4)}=([^&]*)`).exec(request.rawArgs)?.[1]
-  return request.variables[name]
+  return Object.hasOwn(request.variables, name) ? request.variables[name] : undefined
 }
 
 export interface LoadOptions {

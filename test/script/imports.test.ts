@@ -59,7 +59,7 @@ test('what cannot be imported, told at the import', async () => {
     ['./link.js', 'it lies outside the folder of the script'],
     ['./etc/hostname', 'it lies outside the folder of the script'],
     ['./../../../../../../etc/passwd', 'it lies outside the folder of the script'],
-    ['/etc/passwd', "a module is './FILE.js', '../FILE.js' or 'sluice:NAME'"],
+    ['/etc/passwd', "a module is './FILE.js', './FILE.ts' or 'sluice:NAME'"],
     ['node:fs', "a module is './FILE.js'"],
     ['fs', "a module is './FILE.js'"],
     ['std', "a module is './FILE.js'"],

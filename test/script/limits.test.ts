@@ -3,46 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Outcome } from '../../runtime/phases.ts'
 import { releaseRequest } from '../../runtime/script/engine.ts'
-import { ATTACKS } from './attacks.ts'
 import { FakeHost, FakeRequest, load, refusal } from './fake-request.ts'
-
-/** ms; generous for a busy machine. The stall itself is CPU time. */
-const STALL = 150
-
-for (const { name, body } of ATTACKS) {
-  test(`attack: ${name}`, async () => {
-    const script = await load(`
-      export function access(r) { ${body} }
-      export function log(r) { r.log('alive') }`)
-    const attacked = new FakeRequest()
-    const started = process.cpuUsage()
-    const outcome = await attacked.run(script, 'access')
-    const { user, system } = process.cpuUsage(started)
-    assert.is(outcome, Outcome.FAILED, 'the attack failed')
-    assert.ok((user + system) / 1000 < STALL, `it stalled for ${(user + system) / 1000} ms`)
-    releaseRequest(attacked)
-    const next = new FakeRequest()
-    assert.is(await next.run(script, 'log'), Outcome.PASS, next.logged.join())
-    assert.is(next.logged[0], 'info hooks.js: alive')
-    script.dispose()
-  })
-}
-
-test('the same attacks one after the other in one script', async () => {
-  const hooks = ATTACKS.map(({ body }, i) => `if (r.rawArgs === '${i}') { ${body} }`).join('\n')
-  const host = new FakeHost()
-  const script = await load(`export function access(r) { ${hooks} }\nexport function log(r) {}`, { host })
-  for (let i = 0; i < ATTACKS.length; i++) {
-    const request = new FakeRequest({ args: String(i) })
-    await request.run(script, 'access')
-    releaseRequest(request)
-  }
-  assert.is(script.stats.hooks.access?.errors, ATTACKS.length)
-  // After so many losses, the next sandbox takes its time.
-  await new Promise((done) => setTimeout(done, 1050))
-  assert.is(new FakeRequest().start(script, 'log'), Outcome.PASS)
-  script.dispose()
-})
 
 test('every function that a script can reach stands every kind of value', async () => {
   const host = new FakeHost()
@@ -138,9 +99,9 @@ test('a clock that an earlier call started does not run on between calls', async
 })
 
 test('the limits are those that are configured', async () => {
-  const spin = 'export function access(r) { for (let t = Date.now(); Date.now() - t < 30;); }'
+  const spin = 'export function access(r) { for (let t = Date.now(); Date.now() - t < 120;); }'
   assert.is(new FakeRequest().start(await load(spin, { limits: { cpu: 10 } }), 'access'), Outcome.FAILED)
-  assert.is(new FakeRequest().start(await load(spin, { limits: { cpu: 200 } }), 'access'), Outcome.PASS)
+  assert.is(new FakeRequest().start(await load(spin, { limits: { cpu: 400 } }), 'access'), Outcome.PASS)
   const fill =
     'export function access(r) { const a = []; for (let i = 0; i < 20; i++) a.push(new ArrayBuffer(1e6)) }'
   assert.is(new FakeRequest().start(await load(fill, { limits: { memory: 16e6 } }), 'access'), Outcome.FAILED)
@@ -179,7 +140,7 @@ test('hundreds of thousands of calls leak nothing', async () => {
 })
 
 test('scripts that overrun while they load are refused', async () => {
-  assert.match(await refusal('while (1);'), 'more than 1000 ms of CPU time')
+  assert.match(await refusal('while (1);'), 'more than 70 ms of CPU time')
   assert.match(await refusal('const a = []; for (;;) a.push(new ArrayBuffer(1e6))'), 'out of memory')
   assert.match(
     await refusal('await new Promise(() => {})\nexport function log() {}'),

@@ -274,9 +274,9 @@ test('answers that are none', async () => {
   const cases: [statement: string, message: string][] = [
     ['return 403', 'content returned 403; return nothing, call r.return(status)'],
     ['return false', 'content returned false'],
-    ["return 'text'", 'content returned "text"'],
+    ["return 'text'", "content returned 'text'"],
     ['return {}', 'content returned {}'],
-    ["return { status: '200' }", 'content returned { status: "200" }'],
+    ["return { status: '200' }", "content returned { status: '200' }"],
     ['r.return()', 'the status is a whole number'],
     ['r.return(99)', 'the status is a number from 200 to 999'],
     ['r.return(1000)', 'the status is a number from 200 to 999'],
