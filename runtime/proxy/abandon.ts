@@ -8,6 +8,8 @@ export function abandon(x: Exchange): void {
   x.keepAlive = false
   if (!x.headSent) x.status = 499
   x.call?.abandon()
+  if (x.delay !== null) clearTimeout(x.delay)
+  x.delay = null
   const wake = x.onDrained
   if (wake !== null) {
     // A file being sent: it sees that nobody waits and closes.
@@ -19,13 +21,18 @@ export function abandon(x: Exchange): void {
   services.resume(x, Step.LOG)
 }
 
-/** An upstream is at work for the exchange, or for a subrequest of it, that need not go on when the client has left. */
-export function waitsForUpstream(x: Exchange): boolean {
+/**
+ * The exchange waits for something that need not go on when the client has left: its turn (`limit_req`), a hook, or an
+ * upstream that is at work for it or for a subrequest of it.
+ */
+export function waitsInVain(x: Exchange): boolean {
   const { call, authorization } = x
+  if (x.delay !== null) return true
+  if (x.hookWaits && !x.location.settings.proxyIgnoreClientAbort) return true
   if (call !== null && call.connection !== null && !call.plan.settings.proxyIgnoreClientAbort) return true
-  if (authorization !== null && !authorization.done && waitsForUpstream(authorization.exchange)) return true
+  if (authorization !== null && !authorization.done && waitsInVain(authorization.exchange)) return true
   for (let filter = x.lastFilter; filter !== null; filter = filter.previous) {
-    for (const inner of filter.inner) if (waitsForUpstream(inner)) return true
+    for (const inner of filter.inner) if (waitsInVain(inner)) return true
   }
   return false
 }

@@ -18,7 +18,7 @@ import type { Effective } from './plan.ts'
 import { outputDrained } from './response-filter.ts'
 import { BodyFraming, chooseFraming, responseHead } from './response-writer.ts'
 import { Step } from './step.ts'
-import type { Tunnel } from './tunnel.ts'
+import type { ClientTunnel } from './tunnel.ts'
 
 const State = { IDLE: 0, HEAD: 1, SERVING: 2, TUNNEL: 3, LINGERING: 4, CLOSED: 5 } as const
 type State = (typeof State)[keyof typeof State]
@@ -35,15 +35,19 @@ export function nextConnectionId(): number {
   return ++lastConnection
 }
 
-/** What the process needs of a connection, whatever it speaks. */
 /** nginx's words: a head is being read, a request is served, or nothing is under way. */
 export type ConnectionPhase = 'reading' | 'writing' | 'waiting'
 
+/** What the process needs of a connection, whatever it speaks. */
 export interface OpenConnection {
   readonly phase: ConnectionPhase
   /** Graceful stop: closes when nothing is under way. */
   drain(): void
   destroy(): void
+  /** Another generation serves now. Absent: it is asked for at each request anyway. */
+  swapped?(): void
+  /** The time for a graceful stop is over; what can say goodbye does, and closes soon. Absent: `destroy`. */
+  leave?(): void
 }
 
 /** What a connection needs of the process: where requests go, and which settings hold before a server is known. */
@@ -57,6 +61,9 @@ export interface ConnectionHome {
   opened(connection: OpenConnection): void
   closed(connection: OpenConnection): void
 }
+
+/** ms that a connection without a request may still bring one when it is to close. */
+const FIRST_REQUEST_GRACE = 500
 
 export class ClientConnection implements ClientTransport, OpenConnection {
   readonly socket: Socket
@@ -73,7 +80,7 @@ export class ClientConnection implements ClientTransport, OpenConnection {
   #serving = false
   #paused = false
   #ended = false
-  #tunnel: Tunnel | null = null
+  #tunnel: ClientTunnel | null = null
   /** `lingering_timeout` and when `lingering_time` is over; null: not reading away what the client still sends. */
   #lingering: { readonly timeout: number; readonly ends: number } | null = null
   #remoteAddress: string | null = null
@@ -94,6 +101,7 @@ export class ClientConnection implements ClientTransport, OpenConnection {
     home.opened(this)
     // nginx: the first request must begin within client_header_timeout.
     this.#wait('head', settings.clientHeaderTimeout)
+    if (isNameless(socket)) this.destroy()
   }
 
   get listener(): Listener {
@@ -266,7 +274,7 @@ export class ClientConnection implements ClientTransport, OpenConnection {
   }
 
   /** From here on bytes go through the tunnel both ways. Returns early bytes of the client, if any. */
-  becomeTunnel(tunnel: Tunnel): Buffer | null {
+  becomeTunnel(tunnel: ClientTunnel): Buffer | null {
     this.#state = State.TUNNEL
     this.#tunnel = tunnel
     this.#deadline.disarm()
@@ -275,19 +283,33 @@ export class ClientConnection implements ClientTransport, OpenConnection {
     return early
   }
 
-  /** Closes the connection if no request is under way (graceful stop), else after the current one. */
+  /**
+   * Closes the connection if no request is under way (graceful stop), else after the current one. A new one may have sent
+   * its first request a moment ago, and its client has no reason to send it again: it gets a moment more.
+   */
   drain(): void {
+    if (this.requests > 0) this.#closeIfIdle()
+    else setTimeout(() => this.#closeIfIdle(), FIRST_REQUEST_GRACE).unref()
+  }
+
+  #closeIfIdle(): void {
     if (this.#state === State.IDLE || (this.#state === State.HEAD && !this.#reader.hasBytes)) {
       this.#closeWhenSent(this.listener.defaultServer.settings.sendTimeout)
     }
   }
 
   destroy(): void {
+    if (this.#state === State.TUNNEL) this.#tunnel!.abort()
     this.socket.destroy()
   }
 
-  get tunnel(): Tunnel | null {
-    return this.#tunnel
+  swapped(): void {
+    if (this.#state === State.TUNNEL) this.#tunnel!.swapped()
+  }
+
+  leave(): void {
+    if (this.#state === State.TUNNEL) this.#tunnel!.leave()
+    else this.destroy()
   }
 
   // ---- bytes from the client ----
@@ -452,7 +474,10 @@ export class ClientConnection implements ClientTransport, OpenConnection {
     this.#state = State.CLOSED
     this.#deadline.dispose()
     this.home.closed(this)
-    if (was === State.TUNNEL) this.#tunnel!.clientGone()
+    if (was === State.TUNNEL) {
+      this.#tunnel!.clientGone()
+      return
+    }
     const x = this.#exchange
     if (x === null) return
     this.#exchange = null
@@ -524,6 +549,14 @@ function trailerSection(trailers: readonly [string, string][]): string {
 export function plainAddress(address: string | undefined): string {
   if (address === undefined) return 'unix:'
   return address.startsWith('::ffff:') ? address.slice(7) : address
+}
+
+/**
+ * The client reset the connection before anybody asked who it is: there is nobody to serve, and for a unix socket it
+ * must not be taken. Asked at the beginning, so that Node keeps the address for the log of a request cut off.
+ */
+export function isNameless(socket: Socket): boolean {
+  return socket.remoteAddress === undefined && socket.localAddress !== undefined
 }
 
 /** The limits of a request head by the settings of a server. */

@@ -6,6 +6,7 @@ import type { HttpFault } from '../http1/fault.ts'
 import { Field } from '../http1/fields.ts'
 import type { RequestHead } from '../http1/request-reader.ts'
 import { escapeUri, normalizePath } from '../http1/uri.ts'
+import type { Traffic } from '../observe/metrics-traffic.ts'
 import type {
   BalancerView,
   BodyChunk,
@@ -15,6 +16,7 @@ import type {
   Phase,
   WebSocketView,
 } from '../phases.ts'
+import type { LimitState } from './limit-state.ts'
 import type { Mirrors } from './mirror.ts'
 import type { LocationPlan, ServerPlan } from './plan.ts'
 import type { RequestBody } from './request-body.ts'
@@ -26,6 +28,7 @@ import type { Step } from './step.ts'
 import type { Subrequest } from './subrequest.ts'
 import type { UpstreamCall } from './upstream-call.ts'
 import type { UpstreamTry } from './upstream-try.ts'
+import type { WebSocketRelay } from './web-socket.ts'
 
 /** Where a response goes: the client's transport, or a filter in front of it. */
 export interface ResponseOutput {
@@ -113,12 +116,22 @@ export interface Statistics {
 export interface Services {
   log(level: LogLevel, message: string, x: Exchange | null): void
   readonly version: string
+  /** Number of this process among those that serve the same; absent: 0. */
+  readonly worker?: number
   readonly stats: Statistics
+  /** Counts every request that is over; absent where nobody reads it. */
+  readonly traffic?: Traffic | null
   readonly prefix: string
   /** A suspended hook of this exchange will never resume. */
   abandonHook(x: Exchange): void
   /** Goes on with a suspended journey at this step. */
   resume(x: Exchange, step: Step): void
+}
+
+/** Runs hooks that are no step's. */
+export interface HookOwner {
+  /** The hook that was suspended has settled. */
+  hookSettled(outcome: Outcome): void
 }
 
 /** A file open for sending (`open-file.ts`). Each slice has one of its own, though they share a descriptor. */
@@ -145,7 +158,8 @@ let lastRequestId = 0
 
 export class Exchange implements HookRequest {
   readonly client: ClientTransport
-  readonly generation: GenerationPin
+  /** Changes only under an open WebSocket. */
+  generation: GenerationPin
   readonly head: RequestHead
   /** Counts up in this process; not `$request_id`, which is random. */
   readonly serial: number
@@ -181,7 +195,8 @@ export class Exchange implements HookRequest {
   uriChanged = false
   /** After realip; else the connection's. */
   remoteAddress: string
-  remotePort: string
+  /** null: the connection's, which is asked for only when somebody reads it. */
+  #remotePort: string | null = null
 
   server: ServerPlan
   location: LocationPlan
@@ -226,6 +241,8 @@ export class Exchange implements HookRequest {
   lastFilter: ResponseFilter | null = null
   /** Response without a body whatever its head says (HEAD, 204, 304). */
   headOnly = false
+  /** The piece of the body that is being sent is known to be the last one. */
+  lastPiece = false
   /** The upstream's chunked framing goes to the client untouched. */
   chunkedThrough = false
   completed = false
@@ -248,9 +265,19 @@ export class Exchange implements HookRequest {
   step = 0
   /** Position in a phase's chain of hooks. */
   hookIndex = 0
+  /** A hook of a step awaits something. */
+  hookWaits = false
   /** Outcome of a suspended hook that has settled; -1: none. */
   settled: Outcome | -1 = -1
+  /** Who runs hooks outside of the steps and waits for one; null: it is a step that waits, if anybody does. */
+  hookOwner: HookOwner | null = null
   closed = false
+
+  // limits
+  /** What `limit_req` and `limit_conn` have decided; kept at `main`. */
+  limits: LimitState | null = null
+  /** The request waits its turn (`limit_req`). */
+  delay: NodeJS.Timeout | null = null
 
   // subrequests
   /** The exchange that this one answers a part of; null: it answers a client. */
@@ -269,11 +296,17 @@ export class Exchange implements HookRequest {
   ssi: SsiPage | null = null
 
   scriptState: unknown = null
+  /** Which versions of scripts it keeps to, where there are two: `script-canary.ts`'s own. Of `main` alone. */
+  scriptChoices: unknown = null
   /** Phase of the hook that failed. */
   failedPhase: Phase | null = null
+  /** A body hook has failed: the response that says so goes without them. */
+  bodyHooksFailed = false
   balancer: BalancerView | null = null
   bodyChunk: BodyChunk | null = null
   webSocket: WebSocketView | null = null
+  /** The same, as the journey sees it: the proxy speaks WebSocket itself, or is about to. */
+  relay: WebSocketRelay | null = null
   /** The request was there before the one ahead of it was done: `$pipe`. */
   pipelined = false
   /** `$request_id`, made at first use. */
@@ -299,7 +332,6 @@ export class Exchange implements HookRequest {
     this.server = server
     this.location = server.root
     this.remoteAddress = client.remoteAddress
-    this.remotePort = client.remotePort
     this.requestHeaders = new RequestHeaders(head.fields)
   }
 
@@ -319,6 +351,14 @@ export class Exchange implements HookRequest {
   /** The client asked to switch protocols. */
   get upgrade(): boolean {
     return this.parent === null && this.head.version === 11 && this.head.fields.find(Field.UPGRADE) >= 0
+  }
+
+  get remotePort(): string {
+    return this.#remotePort ?? this.client.remotePort
+  }
+
+  set remotePort(value: string) {
+    this.#remotePort = value
   }
 
   // ---- HookRequest: what scripts see ----
@@ -376,6 +416,7 @@ export class Exchange implements HookRequest {
   ): void {
     // What a script has set before stays; what the upstream sent does not belong to this answer.
     if (this.headers.block !== null) this.headers.clear()
+    for (const [name] of headers) this.headers.delete(name)
     for (const [name, value] of headers) this.headers.append(name, value)
     this.status = status
     this.parts = body === null ? null : [body]
@@ -400,6 +441,10 @@ export class Exchange implements HookRequest {
       return
     }
     if (this.closed || this.completed) return
+    if (this.hookOwner !== null) {
+      this.hookOwner.hookSettled(outcome)
+      return
+    }
     this.settled = outcome
     this.generation.services.resume(this, this.step as Step)
   }

@@ -10,6 +10,7 @@ export function runHooks(x: Exchange, hooks: readonly PhaseHandler[]): Outcome {
     x.settled = -1
   }
   while (outcome === Outcome.PASS && ++x.hookIndex < hooks.length) outcome = hooks[x.hookIndex](x)
-  if (outcome !== Outcome.SUSPENDED) x.hookIndex = 0
+  x.hookWaits = outcome === Outcome.SUSPENDED
+  if (!x.hookWaits) x.hookIndex = 0
   return outcome
 }

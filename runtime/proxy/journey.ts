@@ -6,7 +6,7 @@ import { ClientFault, HttpFault } from '../http1/fault.ts'
 import { Field } from '../http1/fields.ts'
 import { requestFraming } from '../http1/framing.ts'
 import { parseTarget, validateHost } from '../http1/uri.ts'
-import { abandon, waitsForUpstream } from './abandon.ts'
+import { abandon, waitsInVain } from './abandon.ts'
 import type { Exchange } from './exchange.ts'
 import { RequestBody } from './request-body.ts'
 import { Step } from './step.ts'
@@ -158,7 +158,7 @@ export function clientClosed(x: Exchange, half: boolean): void {
   if (x.completed || x.mirrors?.awaited) return
   const call = x.call
   const waiting = call !== null && call.connection !== null
-  if (half && !waitsForUpstream(x)) return
+  if (half && !waitsInVain(x)) return
   if (!half && waiting && call.plan.settings.proxyIgnoreClientAbort && !x.headSent) {
     x.keepAlive = false
     return

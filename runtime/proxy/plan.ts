@@ -9,9 +9,12 @@ import type { PhaseHandler, VariableAccess } from '../phases.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { AuthRequestPlan } from './auth-request.ts'
 import type { Exchange } from './exchange.ts'
+import type { LimitConnPlan } from './limit-conn.ts'
+import type { LimitReqPlan } from './limit-req.ts'
 import type { MirrorPlan } from './mirror.ts'
 import type { BodyOptions } from './request-body.ts'
 import type { FilterPlans } from './response-filters.ts'
+import type { Sticky } from './sticky.ts'
 import type { UpstreamPool } from './upstream-connection.ts'
 
 /** Expands a template for one request; variables without a value give the empty string, as in nginx. */
@@ -97,6 +100,8 @@ export interface LocationPlan {
   readonly hooks: Hooks
   /** `set_real_ip_from` and its kin at this level. */
   readonly realIp: ((x: Exchange) => void) | null
+  readonly limitReq: LimitReqPlan | null
+  readonly limitConn: LimitConnPlan | null
   /** `allow` and `deny`: false refuses the request with 403. null when every address may come. */
   readonly access: ((x: Exchange) => boolean) | null
   /** `limit_except`: methods outside the list are checked against these rules. */
@@ -201,6 +206,8 @@ export interface ProxyTarget {
   /** Key of `hash`, the client's address for `ip_hash`; null: the method needs none. */
   readonly key: Getter | null
   readonly group: UpstreamGroup
+  /** `sticky` of the upstream block, or null. */
+  readonly sticky: Sticky | null
   /** Idle connections to the group's peers. */
   readonly pool: UpstreamPool
   readonly scheme: string

@@ -4,7 +4,12 @@
  */
 import type { Socket } from 'node:net'
 import { Deadline } from '../lib/deadline.ts'
-import { ClientConnection, type ConnectionHome, type OpenConnection } from './client-connection.ts'
+import {
+  ClientConnection,
+  type ConnectionHome,
+  isNameless,
+  type OpenConnection,
+} from './client-connection.ts'
 import { Http2Connection } from './http2-connection.ts'
 import { isWhole, PREFACE, UnsettledSocket } from './http2-first-frame.ts'
 
@@ -30,6 +35,7 @@ export class ProtocolChoice implements OpenConnection {
     socket.on('error', this.#onError)
     home.opened(this)
     this.#deadline.arm(home.listenerOf(socket).defaultServer.settings.clientHeaderTimeout)
+    if (isNameless(socket)) this.destroy()
   }
 
   /** No request has begun. */

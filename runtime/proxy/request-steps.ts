@@ -7,6 +7,8 @@ import { authorize } from './auth-request.ts'
 import { serveGif } from './empty-gif.ts'
 import type { Exchange } from './exchange.ts'
 import { runHooks } from './hook-chain.ts'
+import { limitConnections } from './limit-conn.ts'
+import { limitRequest } from './limit-req.ts'
 import { directoryRedirect } from './location-redirect.ts'
 import { mirror } from './mirror.ts'
 import type { RewriteProgram } from './plan.ts'
@@ -69,16 +71,16 @@ function keepsAlive(x: Exchange): boolean {
 export function rewrite(x: Exchange): Step {
   const { rules, hooks } = x.location
   if (rules !== null && x.settled === -1 && x.hookIndex === 0 && !x.ruled) {
-    const next = ruled(x, rules, Step.ACCESS)
-    if (next !== Step.ACCESS) return next
+    const next = ruled(x, rules, Step.LIMIT)
+    if (next !== Step.LIMIT) return next
     x.ruled = x.location.hooks.rewrite !== null
   }
   const chain = x.location.hooks.rewrite ?? hooks.rewrite
-  if (chain === null) return Step.ACCESS
+  if (chain === null) return Step.LIMIT
   const outcome = runHooks(x, chain)
   if (outcome === Outcome.SUSPENDED) return Step.SUSPENDED
   x.ruled = false
-  return outcome === Outcome.PASS ? Step.ACCESS : decided(x, outcome)
+  return outcome === Outcome.PASS ? Step.LIMIT : decided(x, outcome)
 }
 
 function ruled(x: Exchange, program: RewriteProgram, next: Step): Step {
@@ -113,6 +115,23 @@ function cycle(x: Exchange): Step {
   return fail(x, 500)
 }
 
+/** Who the client is, then `limit_req` and `limit_conn`, in nginx's order: what waits its turn is not counted as under way. */
+export function limit(x: Exchange): Step {
+  const { realIp, limitReq, limitConn } = x.location
+  if (realIp !== null && x.parent === null) realIp(x)
+  if (limitReq !== null) {
+    const status = limitRequest(x, limitReq)
+    if (status === null) return Step.SUSPENDED
+    if (status !== 0) return fail(x, status)
+  }
+  if (limitConn !== null) {
+    const status = limitConnections(x, limitConn)
+    if (status === null) return Step.SUSPENDED
+    if (status !== 0) return fail(x, status)
+  }
+  return Step.ACCESS
+}
+
 /**
  * `allow`/`deny`, `auth_request`, `limit_except`, then the access hooks; `satisfy any` lets the later ones allow what
  * the earlier ones refuse. Who may see a part of a response is decided by the whole: subrequests pass.
@@ -120,7 +139,6 @@ function cycle(x: Exchange): Step {
 export function access(x: Exchange): Step {
   const { location } = x
   if (x.parent !== null) return Step.TRY_FILES
-  if (location.realIp !== null) location.realIp(x)
   if ((location.access !== null || location.authRequest !== null) && x.hookIndex === 0 && x.settled === -1) {
     const next = admit(x)
     if (next !== Step.ACCESS) return next

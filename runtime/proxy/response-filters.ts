@@ -1,9 +1,10 @@
 /**
  * Which filters a location has, and putting them between a response and its client, in nginx's order:
  *
- *   body -> sub_filter -> ssi -> addition -> gzip -> limit_rate -> client
+ *   body -> bodyFilter hooks -> sub_filter -> ssi -> addition -> gzip -> limit_rate -> client
  */
 import { AdditionFilter, type AdditionPlan, beginAddition, compileAddition } from './addition-filter.ts'
+import { BodyFilter, beginBodyFilter } from './body-filter.ts'
 import type { Exchange } from './exchange.ts'
 import { clientTakesGzip, compileGzip, type GzipPlan, isCompressible } from './gzip-choice.ts'
 import { GzipFilter } from './gzip-filter.ts'
@@ -42,6 +43,8 @@ export function installFilters(x: Exchange): void {
   if (x.lastFilter !== null) removeFilters(x)
   if (x.status === 101) return
   const plans = x.location.filters
+  const chain = x.location.hooks.bodyFilter
+  const hooks = chain !== null && beginBodyFilter(x) ? chain : null
   const addition = plans?.addition && beginAddition(x, plans.addition) ? plans.addition : null
   const sub = plans?.sub && beginSub(x, plans.sub) ? plans.sub : null
   const ssi = plans?.ssi && beginSsi(x, plans.ssi) ? plans.ssi : null
@@ -53,6 +56,7 @@ export function installFilters(x: Exchange): void {
   if (addition !== null) new AdditionFilter(x, x.output, addition)
   if (ssi !== null) new SsiFilter(x, x.output, ssi)
   if (sub !== null) new SubFilter(x, x.output, sub)
+  if (hooks !== null) new BodyFilter(x, x.output, hooks)
 }
 
 /** Whether this response is compressed; if so, its head says it. */

@@ -21,6 +21,7 @@ import { startTunnel } from './tunnel.ts'
 export function error(x: Exchange): Step {
   const { status } = x
   if (x.headSent) {
+    if (x.relay?.reconnecting) return x.relay.reconnection.failed()
     x.keepAlive = false
     return Step.LOG
   }
@@ -119,9 +120,9 @@ export function headerFilter(x: Exchange): Step {
       return decided(x, outcome)
     }
   }
-  const { headerRules, filters } = x.location
+  const { headerRules, filters, hooks } = x.location
   if (headerRules !== null && x.parent === null) applyHeaderRules(x, headerRules)
-  if (filters !== null || x.limitRate > 0) installFilters(x)
+  if (filters !== null || hooks.bodyFilter !== null || x.limitRate > 0) installFilters(x)
   if (x.allowRanges && x.parent === null && applyRanges(x) !== 0) return Step.ERROR
   const { status } = x
   if (x.method === 'HEAD' || status === 204 || status === 304 || status < 200) x.headOnly = true
@@ -165,7 +166,10 @@ function prepareOwn(x: Exchange): 0 | 412 {
 export function relay(x: Exchange): Step {
   const { call } = x
   if (call !== null && call.connection !== null) {
-    return x.status === 101 ? startTunnel(x, call) : call.relay()
+    if (x.status !== 101) return call.relay()
+    const { traffic } = x.generation.services
+    if (traffic && x.wantsWebSocket) traffic.webSockets.opened++
+    return x.relay === null ? startTunnel(x, call) : x.relay.open(call)
   }
   return sendParts(x)
 }
@@ -181,8 +185,9 @@ function sendParts(x: Exchange): Step {
   const first = parts[0]
   if (isFileSlice(first)) x.output.sendHead(x, null)
   else {
-    x.output.sendHead(x, first)
     parts.shift()
+    x.lastPiece = parts.length === 0
+    x.output.sendHead(x, first)
   }
   return sendNext(x, parts)
 }
@@ -191,6 +196,7 @@ function sendNext(x: Exchange, parts: BodyPart[]): Step {
   while (parts.length > 0) {
     const part = parts.shift()!
     if (!isFileSlice(part)) {
+      x.lastPiece = parts.length === 0
       x.output.sendBody(x, part)
       continue
     }
@@ -212,11 +218,18 @@ export function log(x: Exchange): Step {
   if (x.completed) return Step.DONE
   if (x.mirrors !== null && !x.mirrors.end()) return Step.SUSPENDED
   x.completed = true
+  if (x.parent === null) x.limits?.releaseAll()
+  if (x.hookOwner !== null) abandonHooks(x)
   const { location, client, generation } = x
   const hooks = location.hooks.log
   if (x.parent === null || location.settings.logSubrequest) {
     if (hooks !== null) for (const hook of hooks) if (hook(x) === Outcome.SUSPENDED) x.keepForLog()
     for (const entry of location.logs) entry.write(x)
+  }
+  const { traffic } = generation.services
+  if (traffic) {
+    traffic.count(x)
+    if (x.status === 101 && x.wantsWebSocket) traffic.webSockets.closed++
   }
   if (x.scriptState !== null) generation.releaseScripts(x)
   if (x.lastFilter !== null) removeFilters(x)
@@ -226,4 +239,11 @@ export function log(x: Exchange): Step {
   client.finished(x)
   generation.release()
   return Step.DONE
+}
+
+/** The response is over, whatever a hook on its body still waits for. */
+function abandonHooks(x: Exchange): void {
+  x.hookOwner = null
+  x.bodyChunk = null
+  x.generation.services.abandonHook(x)
 }

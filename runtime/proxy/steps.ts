@@ -2,12 +2,12 @@
  * The journey of a request: THE table of steps. Each row does one thing and names the step that follows; `SUSPENDED`
  * waits for a hook, a file or a socket, which resume the loop in `journey.ts`.
  *
- *   server rewrite -> locate -> rewrite -> access -> try files -> content -+-> header filter -> relay -> log
- *         ^              ^         |                                        |        ^             |
- *         |              +- URI -- +                                        v        |             v
- *      internal redirect   changed                    request body -> balance -> connect -> send -> response head
- *      (REDIRECT, ERROR)                                                 ^                             |
- *                                                                        +------ next upstream -------+
+ *   server rewrite -> locate -> rewrite -> limit -> access -> try files -> content -+-> header filter -> relay -> log
+ *         ^              ^         |                                                 |        ^             |
+ *         |              +- URI -- +                                                 v        |             v
+ *      internal redirect   changed                             request body -> balance -> connect -> send -> response head
+ *      (REDIRECT, ERROR)                                                          ^                             |
+ *                                                                                 +------ next upstream -------+
  *
  * Three edges go backwards, each bounded: a URI change (10), an internal redirect (10), the next upstream (its peers).
  */
@@ -15,6 +15,7 @@ import type { Exchange } from './exchange.ts'
 import {
   access,
   content,
+  limit,
   locate,
   redirect,
   requestBody,
@@ -36,6 +37,7 @@ export const STEPS: readonly StepRow[] = [
   { name: 'server rewrite', run: serverRewrite },
   { name: 'locate', run: locate },
   { name: 'rewrite', run: rewrite },
+  { name: 'limit', run: limit },
   { name: 'access', run: access },
   { name: 'try files', run: tryFilesStep },
   { name: 'content', run: content },

@@ -4,11 +4,30 @@
  */
 
 import { Deadline } from '../lib/deadline.ts'
+import { CloseCode, closePayload } from '../ws/close-codes.ts'
+import { FrameBoundary } from '../ws/frame-header.ts'
+import { encodeFrame, Opcode } from '../ws/frame-writer.ts'
 import type { ClientConnection } from './client-connection.ts'
 import type { Exchange } from './exchange.ts'
 import { Step } from './step.ts'
 import type { UpstreamCall } from './upstream-call.ts'
 import type { UpstreamConnection, UpstreamOwner } from './upstream-connection.ts'
+
+/** What takes a client connection over after a 101. */
+export interface ClientTunnel {
+  fromClient(chunk: Buffer): void
+  /** The client sends nothing more. */
+  clientEnded(): void
+  /** Its connection is closed. */
+  clientGone(): void
+  clientDrained(): void
+  /** Another generation serves now. */
+  swapped(): void
+  /** The time for a graceful stop is over: says goodbye if the protocol can. */
+  leave(): void
+  /** Ends at once. */
+  abort(): void
+}
 
 /** Sends the 101 and joins the two connections. */
 export function startTunnel(x: Exchange, call: UpstreamCall): Step {
@@ -25,7 +44,7 @@ export function startTunnel(x: Exchange, call: UpstreamCall): Step {
   return Step.SUSPENDED
 }
 
-export class Tunnel implements UpstreamOwner {
+export class Tunnel implements UpstreamOwner, ClientTunnel {
   readonly x: Exchange
   readonly #call: UpstreamCall
   readonly #client: ClientConnection
@@ -35,6 +54,10 @@ export class Tunnel implements UpstreamOwner {
   #upstreamDone = false
   #over = false
   #received = 0
+  /** Frames on their way, when it is a WebSocket: a close frame of ours may only stand between two of them. */
+  readonly #toClient: FrameBoundary | null
+  readonly #toUpstream: FrameBoundary | null
+  #leaving = false
 
   constructor(x: Exchange, call: UpstreamCall, client: ClientConnection, upstream: UpstreamConnection) {
     this.x = x
@@ -42,6 +65,8 @@ export class Tunnel implements UpstreamOwner {
     this.#client = client
     this.#upstream = upstream
     this.#deadline = new Deadline(() => this.#onTimeout())
+    this.#toClient = x.wantsWebSocket ? new FrameBoundary() : null
+    this.#toUpstream = x.wantsWebSocket ? new FrameBoundary() : null
     upstream.beginTunnel(this)
     this.#touch()
   }
@@ -51,6 +76,7 @@ export class Tunnel implements UpstreamOwner {
   fromClient(chunk: Buffer): void {
     this.#touch()
     this.x.requestLength += chunk.length
+    this.#toUpstream?.push(chunk)
     if (!this.#upstream.write(chunk)) this.#client.pauseBody()
   }
 
@@ -73,6 +99,7 @@ export class Tunnel implements UpstreamOwner {
   responseData(chunk: Buffer): boolean {
     this.#touch()
     this.#received += chunk.length
+    this.#toClient?.push(chunk)
     this.x.bytesSent += chunk.length
     this.x.bodyBytesSent += chunk.length
     const { socket } = this.#client
@@ -103,6 +130,23 @@ export class Tunnel implements UpstreamOwner {
 
   responseHead(): void {}
 
+  /** Raw bytes belong to no generation. */
+  swapped(): void {}
+
+  /** A WebSocket is closed from both ends where no frame is under way; then both sides have some time to agree. */
+  leave(): void {
+    if (this.#leaving) return
+    this.#leaving = true
+    if (this.#toClient?.clean) this.#client.socket.write(closeFrame(false))
+    if (this.#toUpstream?.clean) this.#upstream.write(closeFrame(true))
+    if (this.#toClient === null) this.close()
+    else this.#deadline.arm(this.x.location.settings.wsCloseTimeout)
+  }
+
+  abort(): void {
+    this.close()
+  }
+
   /** Ends both sides at once. */
   close(): void {
     this.#client.socket.destroySoon()
@@ -110,11 +154,12 @@ export class Tunnel implements UpstreamOwner {
   }
 
   #touch(): void {
-    this.#deadline.arm(this.#call.readTimeout)
+    if (!this.#leaving) this.#deadline.arm(this.#call.readTimeout)
   }
 
   #onTimeout(): void {
-    this.x.log('info', 'upstream timed out (110: Connection timed out) while proxying upgraded connection')
+    if (!this.#leaving)
+      this.x.log('info', 'upstream timed out (110: Connection timed out) while proxying upgraded connection')
     this.close()
   }
 
@@ -126,4 +171,9 @@ export class Tunnel implements UpstreamOwner {
     this.#call.tunnelClosed(this.#received)
     this.x.generation.services.resume(this.x, Step.LOG)
   }
+}
+
+function closeFrame(masked: boolean): Buffer {
+  const payload = closePayload(CloseCode.GOING_AWAY, '')
+  return encodeFrame(payload, { opcode: Opcode.CLOSE, compressed: false, masked })
 }

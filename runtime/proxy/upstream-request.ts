@@ -7,6 +7,7 @@ import { escapeUri } from '../http1/uri.ts'
 import type { Exchange } from './exchange.ts'
 import { isFraming } from './field-edits.ts'
 import type { Binder, Effective, Getter, ProxyTarget, UpstreamRequestPlan } from './plan.ts'
+import { OWN_FIELDS } from './web-socket-offer.ts'
 
 /** What of the location decides how its name is cut from the URI. */
 export interface LocationName {
@@ -18,6 +19,8 @@ interface SetField {
   /** `Name: ` */
   readonly prefix: string
   readonly value: Getter
+  /** A WebSocket that the proxy speaks itself writes this one too. */
+  readonly handshake: boolean
 }
 
 export function compileUpstreamRequest(
@@ -37,12 +40,15 @@ export function compileUpstreamRequest(
     text += overrides.hostField(x, target)
     for (const field of overrides.fields) {
       const value = field.value(x)
-      if (value !== '') text += `${field.prefix + clean(value)}\r\n`
+      if (value !== '' && (x.relay === null || !field.handshake)) text += `${field.prefix + clean(value)}\r\n`
     }
-    text += overrides.connectionFields(x)
+    const connection = overrides.connectionFields(x)
+    text += connection
+    const webSocket = connection.startsWith('Upgrade: ') ? x.relay : null
+    if (webSocket !== null) text += webSocket.offer.requestFields()
     if (body !== null) text += `Content-Length: ${body(x).length}\r\n`
     else if (passBody) text += bodyFields(x)
-    if (passFields) text += overrides.passed(x)
+    if (passFields) text += overrides.passed(x, webSocket !== null)
     return `${text}\r\n`
   }
   const upgrades = (x: Exchange): boolean => overrides.connectionFields(x).startsWith('Upgrade: ')
@@ -104,7 +110,7 @@ class Overrides {
     else if (id === Field.CONNECTION) this.#connection = value
     else if (id === Field.UPGRADE) this.#upgrade = value
     else if (id !== Field.CONTENT_LENGTH && id !== Field.TRANSFER_ENCODING)
-      this.fields.push({ prefix: `${name}: `, value })
+      this.fields.push({ prefix: `${name}: `, value, handshake: OWN_FIELDS.has(name.toLowerCase()) })
     if (id === Field.OTHER) this.#names.push(name.toLowerCase())
     else this.#ids[id] = 1
   }
@@ -128,7 +134,7 @@ class Overrides {
   }
 
   /** The client's fields that go on, copied where they stand. */
-  passed(x: Exchange): string {
+  passed(x: Exchange, webSocket: boolean): string {
     const { block, hidden, extra } = x.requestHeaders
     const fields = block!
     const nominated = nominatedFields(fields)
@@ -138,10 +144,13 @@ class Overrides {
       const id = fields.id(i)
       if (this.#ids[id] === 1 || (id === Field.OTHER && this.#overridden(fields, i))) continue
       if (nominated?.has(fields.name(i).toLowerCase())) continue
+      if (webSocket && OWN_FIELDS.has(fields.name(i).toLowerCase())) continue
       text += fields.line(i)
     }
     if (extra !== null) {
-      for (let i = 0; i < extra.length; i += 2) text += `${extra[i]}: ${extra[i + 1]}\r\n`
+      for (let i = 0; i < extra.length; i += 2) {
+        if (!webSocket || !OWN_FIELDS.has(extra[i].toLowerCase())) text += `${extra[i]}: ${extra[i + 1]}\r\n`
+      }
     }
     return text
   }

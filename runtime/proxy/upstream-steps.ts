@@ -9,19 +9,29 @@ import { PENDING, type ProxyPlan } from './plan.ts'
 import { decided, fail } from './request-steps.ts'
 import { Step } from './step.ts'
 import { UpstreamCall } from './upstream-call.ts'
+import { WebSocketRelay } from './web-socket.ts'
+import { hasWebSocketHooks, readOffer } from './web-socket-offer.ts'
 
 /** Chooses the peer of this try: the balancer hook first, else the configured method. */
 export function balance(x: Exchange): Step {
+  // A name was looked up for a WebSocket that has ended meanwhile.
+  if (x.headSent && !x.relay?.reconnecting) return Step.SUSPENDED
+  if (x.call === null && (x.relay !== null || hasWebSocketHooks(x.location.hooks))) {
+    const refused = offerWebSocket(x)
+    if (refused !== 0) return fail(x, refused)
+  }
   const call = x.call ?? begin(x)
   if (call === PENDING) return Step.SUSPENDED
   if (call === null) return fail(x, 502)
-  const chain = x.location.hooks.balancer
+  const { sticky } = call.target
+  const chain = sticky === null ? x.location.hooks.balancer : sticky.after(x.location.hooks.balancer)
   if (chain !== null) {
     x.balancer = call
     const outcome = runHooks(x, chain)
     if (outcome === Outcome.SUSPENDED) return Step.SUSPENDED
     x.balancer = null
-    if (outcome !== Outcome.PASS && outcome !== Outcome.PEER) return decided(x, outcome)
+    if (outcome !== Outcome.PASS && outcome !== Outcome.PEER)
+      return x.headSent ? fail(x, 502) : decided(x, outcome)
   }
   if (call.nextPeer() !== null) return Step.CONNECT
   x.log('error', 'no live upstreams while connecting to upstream')
@@ -33,7 +43,27 @@ function begin(x: Exchange): UpstreamCall | null | typeof PENDING {
   const plan = (x.location.content as { proxy: ProxyPlan }).proxy
   const target = plan.fixed ?? plan.resolve!(x)
   if (target === null || target === PENDING) return target
-  return (x.call = new UpstreamCall(x, plan, target))
+  x.call = new UpstreamCall(x, plan, target)
+  if (x.headSent) x.call.lastFailure = 'error'
+  return x.call
+}
+
+/** The proxy speaks WebSocket itself where hooks want to. A status to refuse the request with, or 0. */
+function offerWebSocket(x: Exchange): number {
+  if (x.headSent) return 0
+  x.relay = x.webSocket = null
+  const { request } = (x.location.content as { proxy: ProxyPlan }).proxy
+  if (!hasWebSocketHooks(x.location.hooks) || !x.upgrade || !request.upgrades(x)) return 0
+  const offer = readOffer(x)
+  if (offer === null) return 0
+  if (typeof offer === 'number') {
+    x.log('info', 'client sent a bad WebSocket handshake')
+    if (offer === 426) x.headers.append('Sec-WebSocket-Version', '13')
+    return offer
+  }
+  x.relay = new WebSocketRelay(x, offer)
+  x.webSocket = x.relay.view
+  return 0
 }
 
 export function connect(x: Exchange): Step {
@@ -60,6 +90,7 @@ const RETRY_EVENTS: ReadonlyMap<number, TryEvent> = new Map([
 export function responseHead(x: Exchange): Step {
   const call = x.call!
   const head = call.head!
+  if (x.relay?.reconnecting) return x.relay.answered(call)
   if (head.status >= 400) {
     const event = RETRY_EVENTS.get(head.status)
     if (event !== undefined && call.retriesOn(event)) return call.fail(event)
@@ -69,6 +100,7 @@ export function responseHead(x: Exchange): Step {
     x.log('error', `${fault.reason} while reading response header from upstream`)
     return call.fail('invalid_header')
   }
+  call.target.sticky?.answered?.(x, call.peer!)
   const { settings } = call.plan
   if (
     settings.proxyInterceptErrors &&
@@ -84,8 +116,26 @@ export function responseHead(x: Exchange): Step {
     x.log('error', 'upstream switched protocols unasked while reading response header from upstream')
     return call.fail('invalid_header')
   }
+  if (hasWebSocketHooks(x.location.hooks)) {
+    const wrong = webSocketFault(x, head)
+    if (wrong !== null) {
+      x.log('error', `upstream ${wrong} while reading response header from upstream`)
+      return call.fail('invalid_header')
+    }
+  }
   call.plan.response(x, head)
+  x.relay?.offer.answerClient(x)
   return Step.HEADER_FILTER
+}
+
+/** What is wrong with an upstream's answer where hooks read messages: bytes that they cannot read do not pass. */
+function webSocketFault(x: Exchange, head: ResponseHead): string | null {
+  if (head.status !== 101) {
+    x.relay = x.webSocket = null
+    return null
+  }
+  if (x.relay === null) return 'switched to a protocol that the hooks of this location cannot read'
+  return x.relay.offer.take(head, false)
 }
 
 /** `X-Accel-Limit-Rate`: bytes per second for this response; 0: no limit. */

@@ -13,6 +13,8 @@ export class UpstreamTry {
   responseLength = 0
   bytesReceived = 0
   bytesSent = 0
+  /** Over a connection that was open already. */
+  reused = false
   /** An internal redirect lies between this try and the one before: ` : ` in the lists. */
   redirectBefore = false
   /** Fields of the answer, for `$upstream_http_NAME`. */
@@ -20,8 +22,11 @@ export class UpstreamTry {
   trailers: FieldBlock | null = null
   /** ms since the epoch. */
   readonly startedAt = Date.now()
+  /** Name of the upstream group. */
+  readonly group: string
 
-  constructor(address: string) {
+  constructor(address: string, group = '') {
     this.address = address
+    this.group = group
   }
 }

@@ -70,6 +70,8 @@ export const REQUEST_VARIABLES: Readonly<Record<string, VariableGetter>> = {
   request_time: (x) => formatSeconds(Date.now() - x.startedAt),
   request_completion: (x) => (x.completed ? 'OK' : ''),
   pipe: (x) => (x.pipelined ? 'p' : '.'),
+  limit_req_status: ({ main }) => main.limits?.rate ?? undefined,
+  limit_conn_status: ({ main }) => main.limits?.connections ?? undefined,
   limit_rate: (x) => String(Math.max(0, x.limitRate)),
 
   // files

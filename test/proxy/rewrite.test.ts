@@ -43,7 +43,7 @@ test('return takes its type from the extension, and none for 204', () => {
 
 test('a rewrite marks the request as internal and its target as changed', () => {
   const { x, step } = SERVER.go('GET /break?a=b')
-  assert.is(step, Step.ACCESS)
+  assert.is(step, Step.LIMIT)
   assert.is(x.path, '/other')
   assert.is(x.args, 'a=b')
   assert.is(x.location.name, '/break')
@@ -76,7 +76,7 @@ test('ten URI changes are served, the eleventh is a cycle', () => {
 test('a URI change on the server level is none of the ten', () => {
   const server = new RouteServer('server { rewrite ^/a /b; location / { } }')
   const { x, step } = server.go('GET /a')
-  assert.is(step, Step.ACCESS)
+  assert.is(step, Step.LIMIT)
   assert.is(x.path, '/b')
   assert.is(x.uriChanges, 11)
 })

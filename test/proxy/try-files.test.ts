@@ -43,7 +43,7 @@ const SERVER = new RouteServer(`
 /** Where the request goes on, and with what: the file, the redirect or the status. */
 async function end(line: string): Promise<string> {
   const { x, step } = SERVER.go(line)
-  assert.is(step, Step.ACCESS)
+  assert.is(step, Step.LIMIT)
   const resumed = SERVER.resumed()
   const first = tryFiles(x)
   const next = first === Step.SUSPENDED ? await resumed : first
