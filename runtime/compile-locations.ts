@@ -19,6 +19,8 @@ import { compileAuthRequest } from './proxy/auth-request.ts'
 import type { RequestBinder } from './proxy/binder.ts'
 import type { Exchange, Services } from './proxy/exchange.ts'
 import { compileHeaderRules } from './proxy/header-rules.ts'
+import { compileLimitConn } from './proxy/limit-conn.ts'
+import { compileLimitReq } from './proxy/limit-req.ts'
 import { buildLocations, type LocationEntry } from './proxy/locations.ts'
 import { compileMirror } from './proxy/mirror.ts'
 import type {
@@ -35,6 +37,8 @@ import { compileFilters } from './proxy/response-filters.ts'
 import { compileRules } from './proxy/rewrite.ts'
 import { compileTryFiles } from './proxy/try-files.ts'
 import type { ScriptLevels, ScriptSet } from './script-set.ts'
+import type { LimitZones } from './store/limit-zones.ts'
+import type { Store } from './store/store.ts'
 
 export interface ServerContext {
   readonly binder: RequestBinder
@@ -45,6 +49,8 @@ export interface ServerContext {
   readonly scripts: ScriptSet
   readonly targets: ProxyTargets
   readonly services: Services
+  readonly zones: LimitZones
+  readonly store: Store
 }
 
 /** What a block passes on to the blocks inside it. */
@@ -137,6 +143,8 @@ function makePlan(
     rules: compileRules(rules, binder, (rule) => enterIf(rule, scope)),
     hooks,
     realIp: compileRealIp(settings),
+    limitReq: compileLimitReq(settings, context.zones, binder, context.store),
+    limitConn: compileLimitConn(settings, context.zones, binder),
     access: compileAccess(settings.access),
     limitExcept: compileLimitExcept(scope),
     content: compiled.content,

@@ -85,7 +85,7 @@ function makeTarget(
   where: Where,
 ): ProxyTarget {
   const { host, scheme, uri } = fixed
-  const { group, pool, key } = upstream
+  const { group, pool, key, sticky } = upstream
   const unix = host.startsWith('unix:')
   let port = '80'
   try {
@@ -94,7 +94,18 @@ function makeTarget(
   } catch (error) {
     throw new ConfigError(where, String(error))
   }
-  return { group, pool, key, scheme, host: unix ? 'localhost' : host, port, uri, written: host, whole: false }
+  return {
+    group,
+    pool,
+    key,
+    sticky,
+    scheme,
+    host: unix ? 'localhost' : host,
+    port,
+    uri,
+    written: host,
+    whole: false,
+  }
 }
 
 /** All `proxy_pass` of a configuration, those in `if` blocks included. */
@@ -161,8 +172,8 @@ class DynamicTargets {
       return null
     }
     const port = /:(\d+)$/.exec(host)?.[1] ?? '80'
-    const { group, pool, key } = upstream
-    return { group, pool, key, scheme, host, port, uri: uri ?? null, written: host, whole: true }
+    const { group, pool, key, sticky } = upstream
+    return { group, pool, key, sticky, scheme, host, port, uri: uri ?? null, written: host, whole: true }
   }
 
   #single(x: Exchange, host: string, resolver: NameResolver): Upstream | null | typeof PENDING {

@@ -6,15 +6,24 @@ import { compileServer, type ServerContext } from './compile-locations.ts'
 import { ProxyTargets } from './compile-proxy.ts'
 import { DEFAULTS, inherit } from './config/defaults.ts'
 import type { HttpModel, ListenModel, Model, ServerModel } from './config/model.ts'
+import { FetchAgents } from './fetch/agents.ts'
 import { Generation } from './generation.ts'
+import type { GenerationScripts } from './generation-scripts.ts'
 import type { ListenAddress } from './listen/listen-sockets.ts'
 import { LogFiles } from './observe/log-files.ts'
 import { LogFormats } from './observe/log-format.ts'
-import { RequestBinder } from './proxy/binder.ts'
+import type { LogLevel } from './phases.ts'
+import type { RequestBinder } from './proxy/binder.ts'
 import type { Exchange, Listener, Services } from './proxy/exchange.ts'
 import type { Effective, ServerPlan } from './proxy/plan.ts'
 import { ServerNames } from './proxy/server-names.ts'
+import { fetchSurroundings } from './script-fetch.ts'
+import { ScriptRegistry } from './script-registry.ts'
 import { type ScriptProbe, ScriptSet } from './script-set.ts'
+import { LimitZones } from './store/limit-zones.ts'
+import type { MachineLimits } from './store/machine-limits.ts'
+import { aloneStores, type StoreSet } from './stores.ts'
+import type { PeerListener } from './upstream/peer-news.ts'
 import { Upstreams } from './upstreams.ts'
 
 export type { Generation } from './generation.ts'
@@ -26,11 +35,22 @@ export interface CompileOptions {
   /** The generation that this one replaces. */
   readonly previous: Generation | null
   readonly onRetired: (generation: Generation) => void
+  /** Which versions of the scripts it has; default: what is on the disk. */
+  readonly scripts?: GenerationScripts
+  /** Connections of the scripts' fetches, which outlive generations; default: their own. */
+  readonly fetchAgents?: FetchAgents
+  /** Hears of failures in upstream groups that other processes share. */
+  readonly onPeer?: PeerListener
+  /** Where all workers of the machine count what limits apply to; default: this process is the only one. */
+  readonly limits?: MachineLimits | undefined
+  /** Shared state; default: memory of its own. */
+  readonly stores?: StoreSet
   /** Sees what scripts read and decide; default: nobody does. */
   readonly probe?: ScriptProbe
 }
 
-const NO_HTTP: HttpModel = {
+/** A configuration without an `http` block. */
+export const NO_HTTP: HttpModel = {
   where: { file: '', line: 0, column: 0 },
   settings: {},
   servers: [],
@@ -41,6 +61,12 @@ const NO_HTTP: HttpModel = {
   logFormats: [],
   variables: [],
   scriptWatch: true,
+  scriptGenerations: 10,
+  store: { kind: 'memory', size: 64 * 1024 * 1024 },
+  storeTimeout: 50,
+  sessionMaps: [],
+  limitZones: [],
+  admin: null,
 }
 
 /** @throws ConfigError, ScriptError, LogPathError; nothing of the new generation is left behind then. */
@@ -48,18 +74,36 @@ export async function compileGeneration(model: Model, options: CompileOptions): 
   const madeAt = Date.now()
   const http = model.http ?? NO_HTTP
   const { services, prefix, id } = options
-  const binder = new RequestBinder(http)
+  const held = options.scripts ?? aloneScripts(services)
+  const link = held.bind(http)
+  const { binder } = link
+  const stores = options.stores ?? aloneStores(http)
+  link.stores ??= stores
+  const zones = new LimitZones(http.limitZones, options.previous?.limitZones ?? null, options.limits)
+  link.counts ??= zones.scripts
   const logFiles = new LogFiles({ prefix, report: (level, message) => services.log(level, message, null) })
-  const upstreams = new Upstreams(options.previous?.upstreams ?? null)
-  const scripts = new ScriptSet({ binder, services, generation: id, probe: options.probe })
+  const upstreams = new Upstreams(options.previous?.upstreams ?? null, options.onPeer)
+  const settings = inherit(DEFAULTS, http.settings) as Effective
+  held.setFetch(fetchSurroundings(upstreams, options.fetchAgents ?? new FetchAgents(), settings))
+  const scripts = new ScriptSet({ scripts: held, link, services, generation: id, probe: options.probe })
   try {
-    await upstreams.load(http.upstreams, binder)
+    await upstreams.load(http.upstreams, binder, stores)
     const targets = new ProxyTargets(upstreams)
     await targets.load(http)
     await scripts.load(http)
-    const settings = inherit(DEFAULTS, http.settings) as Effective
     const logs = { formats: new LogFormats<Exchange>(http.logFormats, binder), files: logFiles }
-    const context: ServerContext = { binder, logs, prefix, settings, scripts, targets, services }
+    const { store } = stores
+    const context: ServerContext = {
+      binder,
+      logs,
+      prefix,
+      settings,
+      scripts,
+      targets,
+      services,
+      zones,
+      store,
+    }
     const plans = new Map(http.servers.map((server) => [server, compileServer(server, context)]))
     const { addresses, listeners } = groupListeners(plans, binder)
     return new Generation({
@@ -68,18 +112,27 @@ export async function compileGeneration(model: Model, options: CompileOptions): 
       services,
       addresses,
       listeners,
-      scripts: scripts.all,
+      scripts: held,
       watchScripts: http.scriptWatch,
       logFiles,
       upstreams,
+      stores,
+      limitZones: zones,
+      binder,
       onRetired: options.onRetired,
     })
   } catch (error) {
-    for (const script of scripts.all) script.dispose()
+    held.release()
     upstreams.dispose()
     logFiles.close()
     throw error
   }
+}
+
+/** For a generation that none comes after. */
+function aloneScripts(services: Services): GenerationScripts {
+  const log = (level: LogLevel, message: string) => services.log(level, message, null)
+  return new ScriptRegistry({ log, swap: () => undefined }).planAll('start')
 }
 
 interface Shared {

@@ -3,19 +3,29 @@
  * without losing a request, drain, stop. The only owner of what outlives a generation: sockets, connections, error
  * log, statistics.
  */
-import type { Socket } from 'node:net'
-import { compileGeneration, type Generation } from './compile.ts'
+import { compileGeneration, type Generation, NO_HTTP } from './compile.ts'
 import type { Model } from './config/model.ts'
+import { FetchAgents } from './fetch/agents.ts'
+import { GatewayConnections } from './gateway-connections.ts'
+import type { GenerationScripts } from './generation-scripts.ts'
+import { type HookTotal, HookTotals } from './hook-totals.ts'
 import { ListenSockets } from './listen/listen-sockets.ts'
 import { ErrorLog } from './observe/error-log.ts'
 import { LogFiles } from './observe/log-files.ts'
+import { TimeHistogram } from './observe/metrics-histogram.ts'
+import { Traffic } from './observe/metrics-traffic.ts'
 import type { LogLevel } from './phases.ts'
-import { ClientConnection, type ConnectionHome, type OpenConnection } from './proxy/client-connection.ts'
-import type { Exchange, Listener, Services } from './proxy/exchange.ts'
+import type { Exchange, Services } from './proxy/exchange.ts'
 import { run } from './proxy/journey.ts'
-import { ProtocolChoice } from './proxy/protocol-choice.ts'
 import type { Step } from './proxy/step.ts'
+import { type HistoryEntry, type Removal, ScriptRegistry, type ScriptStatus } from './script-registry.ts'
+import type { ScriptsSnapshot } from './script-snapshot.ts'
 import { ConnectionStatistics } from './statistics.ts'
+import type { MachineLimits } from './store/machine-limits.ts'
+import type { Store } from './store/store.ts'
+import { type StoreSet, Stores } from './stores.ts'
+import { type Change, endingWith, type PreparedSwap, type SwapResult } from './swap.ts'
+import type { PeerListener } from './upstream/peer-news.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -23,23 +33,52 @@ export interface GatewayOptions {
   readonly prefix?: string
   /** Where messages go instead of the model's `error_log`; for embedding and tests. */
   readonly log?: (level: LogLevel, message: string) => void
+  /** What `store memory` is, if not memory of this process; whoever gives it closes it. */
+  readonly store?: Store
+  /** Where all processes that serve the same count for `limit_req` and `limit_conn`; default: this is the only one. */
+  readonly limits?: MachineLimits
+  /** Number of this process among those that serve the same; default: 0. */
+  readonly worker?: number
+  /** Hears of failures of peers in groups with a `zone`. */
+  readonly onPeer?: PeerListener
+  /** Removes the file of a unix socket that nobody listens behind any more; default: the gateway does. */
+  readonly clearPath?: (path: string) => Promise<void>
+  /** Is told that a script was taken out of service, and sees to a generation without it; default: the gateway does. */
+  readonly onRemoval?: (removal: Removal) => void
 }
 
-/** What became of a swap. */
-export interface SwapResult {
-  readonly generation: number
-  /** ms from the request for it to the first request that may be served by it. */
-  readonly took: number
+/** A generation that waits for its word, and what changes with it. */
+interface Ready {
+  readonly generation: Generation
+  readonly model: Model
+  readonly stores: StoreSet
+  /** null: the log files stay. */
+  readonly files: LogFiles | null
+  readonly errorLog: ErrorLog
+  readonly started: number
 }
+
+/** Times that scripts are read which change meanwhile. */
+const MAX_READS = 5
 
 export class Gateway {
   readonly #options: GatewayOptions
   readonly #prefix: string
   readonly #sockets: ListenSockets
-  readonly #connections = new Set<OpenConnection>()
-  readonly #homes = new Map<string, Home>()
+  readonly #connections = this.#makeConnections()
   readonly #live = new Set<Generation>()
-  readonly #services: Services
+  readonly #services: Services & { traffic: Traffic | null }
+  readonly #fetchAgents = new FetchAgents()
+  readonly #scripts = new ScriptRegistry({
+    log: (level, message) => this.log(level, message),
+    swap: (removal) => this.#onRemoval(removal),
+  })
+  /** What scripts share with others: the store and the maps of the configuration that serves. */
+  readonly stores: Stores
+  readonly version = VERSION
+  /** Generations that were asked for, and how long those that serve took. */
+  readonly swaps = { done: 0, refused: 0, time: new TimeHistogram() }
+  readonly #hookTotals = new HookTotals()
   #files: LogFiles
   #errorLog: ErrorLog
   #generation: Generation | null = null
@@ -47,7 +86,8 @@ export class Gateway {
   #draining = false
   #swapping: Promise<unknown> = Promise.resolve()
   #nextId = 1
-  #idle: (() => void) | null = null
+  #restored = false
+  #prepared: PreparedSwap | null = null
 
   constructor(model: Model, options: GatewayOptions = {}) {
     this.#model = model
@@ -55,8 +95,12 @@ export class Gateway {
     this.#prefix = options.prefix ?? process.cwd()
     this.#files = this.#openFiles()
     this.#errorLog = new ErrorLog(model.main.errorLog, this.#files)
-    this.#sockets = new ListenSockets((socket, key) => this.#accept(socket, key))
+    this.#sockets = new ListenSockets(
+      (socket, key) => this.#connections.accept(socket, key),
+      options.clearPath,
+    )
     this.#services = this.#makeServices()
+    this.stores = new Stores({ log: (level, message) => this.log(level, message), memory: options.store })
   }
 
   get services(): Services {
@@ -74,8 +118,19 @@ export class Gateway {
     return this.#live.size
   }
 
+  /** What the hooks of each script file have done in all generations, by file and hook. */
+  get hookTotals(): [file: string, hooks: ReadonlyMap<string, HookTotal>][] {
+    for (const { scripts } of this.#live) this.#hookTotals.update(scripts)
+    return [...this.#hookTotals.byFile]
+  }
+
   get connectionCount(): number {
-    return this.#connections.size
+    return this.#connections.all.size
+  }
+
+  /** It was told to end. */
+  get draining(): boolean {
+    return this.#draining
   }
 
   /** Addresses that are open: as written in `listen`, with the real port where 0 was asked for. */
@@ -93,58 +148,115 @@ export class Gateway {
    * @throws ConfigError, ScriptError or ListenError; nothing stays open then.
    */
   async listen(): Promise<void> {
-    const generation = await this.#compile(this.#model)
-    try {
-      await this.#sockets.open(generation.addresses)
-    } catch (error) {
-      generation.discard()
-      throw error
-    }
-    this.#generation = generation
-    this.#live.add(generation)
+    await this.#swapBy({ kind: 'start' })
   }
 
   /** Compiles the model, scripts and all, without serving it (`-t`). @throws as `listen`, but for the sockets. */
   async check(): Promise<void> {
-    const generation = await this.#compile(this.#model)
-    generation.discard()
-    this.#files.close()
+    const stores = this.stores.prepare(this.#model.http ?? NO_HTTP)
+    await stores.ready((level, message) => this.log(level, message))
+    try {
+      const generation = await this.#compile(
+        this.#model,
+        this.#scripts.planAll('start'),
+        stores,
+        this.#nextId,
+      )
+      generation.discard()
+    } finally {
+      stores.release()
+      this.#files.close()
+    }
+  }
+
+  /** Before {@link listen}: the first generation is made of these scripts, whatever is on the disk. */
+  restore(scripts: ScriptsSnapshot): void {
+    this.#scripts.restore(scripts)
+    this.#restored = true
+  }
+
+  /** The scripts that serve and those that can be gone back to, for {@link restore} in another process. */
+  snapshot(): ScriptsSnapshot {
+    return this.#scripts.snapshot()
+  }
+
+  /**
+   * Makes a generation ready, and keeps every other swap waiting until it is committed or discarded.
+   * @param id of the generation, above those of all before; default: the next number
+   * @returns null when nothing has changed (`save`)
+   * @throws ConfigError, ScriptError, ListenError, RollbackError; nothing changes
+   */
+  prepare(change: Change, id?: number): Promise<PreparedSwap | null> {
+    return new Promise((done, failed) => {
+      void this.#serial(async () => {
+        try {
+          const prepared = await this.#prepare(change, id)
+          if (prepared === null) return done(null)
+          await new Promise<void>((end) => {
+            this.#prepared = endingWith(prepared, end)
+            done(this.#prepared)
+          })
+          this.#prepared = null
+        } catch (error) {
+          failed(error)
+        }
+      })
+    })
   }
 
   /** Replaces the configuration; on failure the running one stays. @throws as `listen`. */
   reload(model: Model): Promise<SwapResult> {
-    return this.#serial(async () => {
-      const started = performance.now()
-      const generation = await this.#compile(model)
-      try {
-        await this.#sockets.open(generation.addresses)
-      } catch (error) {
-        generation.discard()
-        throw error
-      }
-      this.#sockets.keepOnly(generation.addresses)
-      this.#model = model
-      const files = this.#openFiles()
-      this.#errorLog = new ErrorLog(model.main.errorLog, files)
-      this.#files.close()
-      this.#files = files
-      const result = this.#swap(generation, started)
-      for (const home of this.#homes.values()) home.listening = generation.listensOn(home.key)
-      return result
-    })
+    return this.#swapBy({ kind: 'reload', model })
   }
 
-  /** Loads the scripts of the current configuration anew; on failure the running ones stay. @throws ScriptError. */
-  reloadScripts(): Promise<SwapResult> {
-    return this.#serial(async () => {
-      const started = performance.now()
-      return this.#swap(await this.#compile(this.#model), started)
-    })
+  /**
+   * Loads those scripts of the current configuration whose files have changed; on failure the running ones stay. What was
+   * gone back from, ejected or rolled back is not loaded until its file changes.
+   * @returns null when there is nothing to load
+   * @throws ScriptError
+   */
+  reloadScripts(): Promise<SwapResult | null> {
+    return this.#serial(async () => (await this.#prepare({ kind: 'save' }))?.commit() ?? null)
+  }
+
+  /**
+   * Goes back to the version of a script that served before its last change; without a name, to what all scripts were
+   * in the generation before. Loads from memory; the files are not looked at again until they are saved.
+   * @param file absolute
+   * @throws RollbackError when there is no earlier version; ScriptError, and nothing changes
+   */
+  rollback(file?: string): Promise<SwapResult> {
+    return this.#swapBy({ kind: 'rollback', file })
+  }
+
+  /**
+   * The sources of a canary serve all requests as the script that it stands beside, until that one's file is saved.
+   * @param file of the canary, absolute
+   * @throws RollbackError when no canary of that file serves; ScriptError, and nothing changes
+   */
+  promoteCanary(file: string): Promise<SwapResult> {
+    return this.#swapBy({ kind: 'promote', file })
+  }
+
+  /** The generations that can be gone back to (`script_generations`), and the one that serves; oldest first. */
+  get history(): HistoryEntry[] {
+    return this.#scripts.history
+  }
+
+  /** Every script that serves, and every version that is kept from serving. */
+  get scripts(): ScriptStatus[] {
+    return this.#scripts.status
+  }
+
+  /** Files that a change of would change what serves, absolute. */
+  get scriptFiles(): string[] {
+    return this.#scripts.watched
   }
 
   /** USR1: log files are opened again under their names. */
   reopenLogs(): void {
     this.#files.reopenAll()
+    this.#scripts.journals.reopenAll()
     for (const generation of this.#live) generation.reopenLogs()
   }
 
@@ -153,25 +265,21 @@ export class Gateway {
     const timeout = this.#model.main.workerShutdownTimeout
     this.#draining = true
     this.#sockets.closeAll()
-    for (const connection of this.#connections) connection.drain()
-    if (this.#connections.size > 0) {
-      const timer = timeout > 0 ? setTimeout(() => this.#destroyConnections(), timeout) : null
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve
-      })
-      if (timer !== null) clearTimeout(timer)
-    }
+    await this.#connections.drain(timeout)
     this.#shut()
+    await this.#scripts.journals.close()
   }
 
   /** Stops at once. */
   async close(): Promise<void> {
     this.#draining = true
+    this.#prepared?.discard()
     await this.#swapping.catch(() => undefined)
     this.#sockets.closeAll()
-    this.#destroyConnections()
+    this.#connections.destroy()
     await new Promise((resolve) => setImmediate(resolve))
     this.#shut()
+    await this.#scripts.journals.close()
   }
 
   log(level: LogLevel, message: string): void {
@@ -180,12 +288,117 @@ export class Gateway {
 
   // ---- generations ----
 
-  async #compile(model: Model): Promise<Generation> {
+  /** A generation that nobody has asked for: a script was taken out of service. */
+  #onRemoval(removal: Removal): void {
+    if (this.#options.onRemoval !== undefined) this.#options.onRemoval(removal)
+    else if (this.#generation !== null)
+      this.#swapBy({ kind: 'removal', removal }).catch((error) =>
+        this.log('alert', `no generation without the script can be made: ${(error as Error).message}`),
+      )
+  }
+
+  #swapBy(change: Exclude<Change, { kind: 'save' }>): Promise<SwapResult> {
+    return this.#serial(async () => (await this.#prepare(change))!.commit())
+  }
+
+  /** Only a `save` may find nothing to do. */
+  async #prepare(change: Change, id = this.#nextId): Promise<PreparedSwap | null> {
+    const started = performance.now()
+    const model = change.kind === 'reload' ? change.model : this.#model
+    const isNew = change.kind === 'start' || change.kind === 'reload'
+    const stores = isNew ? this.stores.prepare(model.http ?? NO_HTTP) : this.stores.current
+    if (!isNew) stores.acquire()
+    else await stores.ready((level, message) => this.log(level, message))
+    let generation: Generation | null = null
+    let files: LogFiles | null = null
+    try {
+      generation = await this.#load(change, model, stores, id)
+      if (generation === null) return null
+      files = change.kind === 'reload' ? this.#openFiles() : null
+      const errorLog = files === null ? this.#errorLog : new ErrorLog(model.main.errorLog, files)
+      await this.#sockets.open(generation.addresses)
+      return this.#makeReady({ generation, model, stores, files, errorLog, started })
+    } catch (error) {
+      files?.close()
+      generation?.discard()
+      this.stores.discard(stores)
+      this.swaps.refused++
+      throw error
+    } finally {
+      // The generation has it, or nobody wants it.
+      stores.release()
+    }
+  }
+
+  async #load(change: Change, model: Model, stores: StoreSet, id: number): Promise<Generation | null> {
+    for (let left = MAX_READS; ; left--) {
+      const scripts = this.#scripts.planOf(change, this.#restored)
+      if (scripts === null) return null
+      const generation = await this.#compile(model, scripts, stores, id)
+      if (change.kind !== 'save' || scripts.isCurrent || left === 0) return generation
+      // A file was written to while it was read.
+      generation.discard()
+    }
+  }
+
+  #makeReady(ready: Ready): PreparedSwap {
+    const { generation } = ready
+    return {
+      generation: generation.id,
+      digests: generation.digests,
+      commit: () => this.#commit(ready),
+      discard: () => this.#discard(ready),
+    }
+  }
+
+  #commit({ generation, model, stores, files, errorLog, started }: Ready): SwapResult {
+    this.#sockets.keepOnly(generation.addresses)
+    this.#nextId = generation.id + 1
+    this.#model = model
+    this.stores.commit(stores)
+    this.#countTraffic()
+    if (files !== null) {
+      this.#errorLog = errorLog
+      this.#files.close()
+      this.#files = files
+    }
+    const result = this.#swap(generation, started)
+    this.#connections.swapped(generation)
+    this.swaps.done++
+    this.swaps.time.observe(Math.round(result.took))
+    return result
+  }
+
+  /** Nobody but the admin API reads what is counted. */
+  #countTraffic(): void {
+    const isRead = this.#model.http?.admin != null
+    this.#services.traffic = isRead ? (this.#services.traffic ?? new Traffic()) : null
+  }
+
+  #discard({ generation, stores, files }: Ready): void {
+    files?.close()
+    this.stores.discard(stores)
+    generation.discard()
+    this.#sockets.keepOnly(this.#generation?.addresses ?? [])
+    this.#connections.admitEarly()
+  }
+
+  async #compile(
+    model: Model,
+    scripts: GenerationScripts,
+    stores: StoreSet,
+    id: number,
+  ): Promise<Generation> {
     return compileGeneration(model, {
-      id: this.#nextId++,
+      id,
       prefix: this.#prefix,
       services: this.#services,
       previous: this.#generation,
+      scripts,
+      stores,
+      fetchAgents: this.#fetchAgents,
+      onPeer: this.#options.onPeer,
+      limits: this.#options.limits,
       onRetired: (generation) => this.#onRetired(generation),
     })
   }
@@ -196,13 +409,14 @@ export class Gateway {
     generation.upstreams.adopt()
     this.#generation = generation
     this.#live.add(generation)
+    generation.serve()
     previous?.retire()
-    for (const connection of this.#connections) if (this.#draining) connection.drain()
     return { generation: generation.id, took: performance.now() - started }
   }
 
   #onRetired(generation: Generation): void {
     this.#live.delete(generation)
+    this.#hookTotals.update(generation.scripts)
     this.log('notice', `generation ${generation.id} has served its last request and exited with code 0`)
   }
 
@@ -213,56 +427,14 @@ export class Gateway {
     return next
   }
 
-  // ---- connections ----
-
-  #accept(socket: Socket, key: string): void {
-    const generation = this.#generation
-    const cap = this.#model.main.workerConnections
-    if (generation === null || this.#draining || this.#connections.size >= cap) {
-      if (generation !== null && !this.#draining)
-        this.log('alert', `${cap} worker_connections are not enough`)
-      socket.destroy()
-      return
-    }
-    if (!generation.listensOn(key)) {
-      // Opened a moment before the generation that it belongs to serves.
-      if (this.#sockets.has(key)) setImmediate(() => this.#accept(socket, key))
-      else socket.destroy()
-      return
-    }
-    this.#services.stats.accepted++
-    this.#services.stats.handled++
-    const home = this.#home(key)
-    const { http2, defaultServer } = home.listenerOf(socket)
-    if (http2 || defaultServer.settings.http2) new ProtocolChoice(socket, home)
-    else new ClientConnection(socket, home)
-  }
-
-  #home(key: string): Home {
-    let home = this.#homes.get(key)
-    if (home === undefined) {
-      home = new Home(this, key, this.#connections, () => {
-        if (this.#connections.size === 0) this.#idle?.()
-      })
-      this.#homes.set(key, home)
-    }
-    return home
-  }
-
-  get draining(): boolean {
-    return this.#draining
-  }
-
-  #destroyConnections(): void {
-    for (const connection of this.#connections) connection.destroy()
-  }
-
   #shut(): void {
     const generation = this.#generation
     this.#generation = null
     generation?.retire()
     for (const live of this.#live) live.discard()
     this.#live.clear()
+    this.stores.close()
+    this.#fetchAgents.close()
     this.#files.close()
   }
 
@@ -270,11 +442,36 @@ export class Gateway {
     return new LogFiles({ prefix: this.#prefix, report: (level, message) => this.log(level, message) })
   }
 
-  #makeServices(): Services {
+  #makeConnections(): GatewayConnections {
+    const gateway = this
+    return new GatewayConnections({
+      get generation() {
+        return gateway.generation
+      },
+      get draining() {
+        return gateway.draining
+      },
+      get cap() {
+        return gateway.#model.main.workerConnections
+      },
+      listensOn: (key) => this.#generation?.listensOn(key) ?? false,
+      isOpen: (key) => this.#sockets.has(key),
+      accepted: () => {
+        this.#services.stats.accepted++
+        this.#services.stats.handled++
+      },
+      refused: () =>
+        this.log('alert', `${this.#model.main.workerConnections} worker_connections are not enough`),
+    })
+  }
+
+  #makeServices(): Services & { traffic: Traffic | null } {
     return {
+      traffic: null,
       version: VERSION,
+      worker: this.#options.worker ?? 0,
       prefix: this.#prefix,
-      stats: new ConnectionStatistics(this.#connections),
+      stats: new ConnectionStatistics(this.#connections.all),
       log: (level: LogLevel, message: string, x: Exchange | null) => this.#log(level, message, x),
       abandonHook: (x: Exchange) => x.generation.abandonHook(x),
       resume: (x: Exchange, step: Step) => run(x, step),
@@ -285,56 +482,6 @@ export class Gateway {
     if (this.#options.log !== undefined) this.#options.log(level, message)
     else if (x === null) this.#errorLog.log(level, message)
     else (x.location.errorLog ?? this.#errorLog).logFor(x, level, message, x.call?.url ?? null)
-  }
-}
-
-/** What the connections of one listening address know of the gateway: always the current generation. */
-class Home implements ConnectionHome {
-  readonly key: string
-  readonly #gateway: Gateway
-  readonly #onClosed: () => void
-  readonly #connections: Set<OpenConnection>
-  readonly #own = new Set<OpenConnection>()
-  #listening = true
-
-  constructor(gateway: Gateway, key: string, connections: Set<OpenConnection>, onClosed: () => void) {
-    this.#gateway = gateway
-    this.key = key
-    this.#connections = connections
-    this.#onClosed = onClosed
-  }
-
-  get generation(): Generation {
-    return this.#gateway.generation
-  }
-
-  get draining(): boolean {
-    return !this.#listening || this.#gateway.draining
-  }
-
-  /** Whether the current generation has this address; without it, only what is being answered is finished. */
-  set listening(value: boolean) {
-    this.#listening = value
-    if (value) return
-    for (const connection of this.#own) {
-      if (connection.phase === 'reading') connection.destroy()
-      else connection.drain()
-    }
-  }
-
-  listenerOf(socket: Socket): Listener {
-    return this.#gateway.generation.listener(this.key, socket)
-  }
-
-  opened(connection: OpenConnection): void {
-    this.#connections.add(connection)
-    this.#own.add(connection)
-  }
-
-  closed(connection: OpenConnection): void {
-    this.#connections.delete(connection)
-    this.#own.delete(connection)
-    this.#onClosed()
   }
 }
 

@@ -3,11 +3,15 @@
  * requests pin it, and it is disposed of when it has been replaced and its last request has ended.
  */
 import type { Socket } from 'node:net'
+import type { GenerationScripts } from './generation-scripts.ts'
 import type { ListenAddress } from './listen/listen-sockets.ts'
 import type { LogFiles } from './observe/log-files.ts'
+import type { RequestBinder } from './proxy/binder.ts'
 import { plainAddress } from './proxy/client-connection.ts'
 import type { Exchange, GenerationPin, Listener, Services } from './proxy/exchange.ts'
 import { releaseRequest, type Script } from './script/engine.ts'
+import type { LimitZones } from './store/limit-zones.ts'
+import type { StoreSet } from './stores.ts'
 import type { Upstreams } from './upstreams.ts'
 
 export interface GenerationParts {
@@ -17,10 +21,13 @@ export interface GenerationParts {
   readonly services: Services
   readonly addresses: readonly ListenAddress[]
   readonly listeners: ReadonlyMap<string, Listener>
-  readonly scripts: readonly Script[]
+  readonly scripts: GenerationScripts
   readonly watchScripts: boolean
   readonly logFiles: LogFiles
   readonly upstreams: Upstreams
+  readonly stores: StoreSet
+  readonly limitZones: LimitZones
+  readonly binder: RequestBinder
   readonly onRetired: (generation: Generation) => void
 }
 
@@ -33,6 +40,13 @@ export class Generation implements GenerationPin {
   readonly scripts: readonly Script[]
   readonly watchScripts: boolean
   readonly upstreams: Upstreams
+  /** What its scripts share with others. */
+  readonly stores: StoreSet
+  /** What `limit_req` and `limit_conn` count by; the next generation goes on with it. */
+  readonly limitZones: LimitZones
+  /** Its variables, by name. */
+  readonly binder: RequestBinder
+  readonly #held: GenerationScripts
   readonly #listeners: ReadonlyMap<string, Listener>
   readonly #logFiles: LogFiles
   readonly #onRetired: (generation: Generation) => void
@@ -44,12 +58,22 @@ export class Generation implements GenerationPin {
     this.madeAt = parts.madeAt
     this.services = parts.services
     this.addresses = parts.addresses
-    this.scripts = parts.scripts
+    this.scripts = parts.scripts.all
+    this.#held = parts.scripts
     this.watchScripts = parts.watchScripts
     this.upstreams = parts.upstreams
+    this.stores = parts.stores
+    parts.stores.acquire()
+    this.limitZones = parts.limitZones
+    this.binder = parts.binder
     this.#listeners = parts.listeners
     this.#logFiles = parts.logFiles
     this.#onRetired = parts.onRetired
+  }
+
+  /** Of the scripts: equal in processes that have loaded the same. */
+  get digests(): Record<string, string | null> {
+    return this.#held.digests
   }
 
   /** Every file that the scripts were read from. */
@@ -82,10 +106,22 @@ export class Generation implements GenerationPin {
     if (--this.#pins === 0 && this.#state === 'retired') this.#dispose()
   }
 
+  /** It is asked what it would do, and never serves. */
+  rehearse(): void {
+    this.#held.rehearse()
+  }
+
+  /** New requests are served by it from now on. */
+  serve(): void {
+    this.#held.serve(this.id)
+    for (const script of this.scripts) script.start()
+  }
+
   /** Replaced by another one: goes when its last request has ended. */
   retire(): void {
     if (this.#state !== 'serving') return
     this.#state = 'retired'
+    for (const script of this.scripts) script.stop()
     if (this.#pins === 0) this.#dispose()
   }
 
@@ -109,8 +145,9 @@ export class Generation implements GenerationPin {
   #dispose(): void {
     const served = this.#state === 'retired'
     this.#state = 'disposed'
-    for (const script of this.scripts) script.dispose()
+    this.#held.release()
     this.upstreams.dispose()
+    this.stores.release()
     this.#logFiles.close()
     if (served) this.#onRetired(this)
   }

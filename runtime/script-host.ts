@@ -7,7 +7,13 @@ import { VERSION } from './version.ts'
 
 const IN_SCRIPT = { file: 'script', line: 1, column: 1 }
 
-export function scriptHost(binder: RequestBinder, services: Services, generation: number): ScriptHost {
+export function scriptHost(
+  binder: RequestBinder,
+  services: Services,
+  generation: number,
+  fetch: ScriptHost['fetch'],
+  map: ScriptHost['map'],
+): ScriptHost {
   return {
     variable: (name) => binder.variable(name),
     template(text) {
@@ -21,9 +27,11 @@ export function scriptHost(binder: RequestBinder, services: Services, generation
       const get = binder.bind(template)
       return (request: HookRequest) => get(request as Exchange)
     },
+    fetch,
+    map,
     log: (level, message) => services.log(level, message, null),
     generation,
-    worker: 0,
+    worker: services.worker ?? 0,
     version: VERSION,
   }
 }

@@ -4,13 +4,17 @@
  * failure counts, connection counts and idle connections are not lost by a swap.
  */
 
+import { compileSticky } from './compile-sticky.ts'
 import { ConfigError } from './config/config-error.ts'
 import type { UpstreamModel, Where } from './config/model.ts'
 import type { Binder, Getter } from './proxy/plan.ts'
+import type { Sticky } from './proxy/sticky.ts'
 import type { UpstreamConnection, UpstreamPool } from './proxy/upstream-connection.ts'
+import type { StoreSet } from './stores.ts'
 import { UpstreamGroup } from './upstream/group.ts'
 import { IdlePool } from './upstream/keepalive.ts'
 import { type Address, type GroupOptions, implicitGroup } from './upstream/options.ts'
+import type { PeerListener } from './upstream/peer-news.ts'
 import { resolveServer } from './upstream/resolve.ts'
 
 /** A group with what belongs to it. */
@@ -18,6 +22,7 @@ export interface Upstream {
   readonly group: UpstreamGroup
   readonly pool: UpstreamPool
   readonly key: Getter | null
+  readonly sticky: Sticky | null
   readonly model: UpstreamModel | null
 }
 
@@ -42,12 +47,16 @@ export class Upstreams {
   /** Pools that another generation uses as well and closes: a later one, or until `adopt` the previous one. */
   readonly #lent = new Set<UpstreamPool>()
 
-  constructor(previous: Upstreams | null) {
+  readonly #onPeer: PeerListener | null
+
+  /** @param onPeer hears of failures in groups that other processes share */
+  constructor(previous: Upstreams | null, onPeer: PeerListener | null = null) {
     this.#previous = previous
+    this.#onPeer = onPeer
   }
 
   /** Makes the groups of all `upstream` blocks. @throws ConfigError when a name cannot be resolved. */
-  async load(models: readonly UpstreamModel[], binder: Binder): Promise<void> {
+  async load(models: readonly UpstreamModel[], binder: Binder, stores: StoreSet): Promise<void> {
     for (const model of models) {
       const servers = await Promise.all(
         model.servers.map(async (server) => ({
@@ -60,9 +69,11 @@ export class Upstreams {
         method: model.method,
         servers,
         keepalive: model.keepalive,
+        shared: model.zone !== null,
       })
       const key = groupKey(model, binder)
-      this.#named.set(model.name.toLowerCase(), { group: entry.group, pool: entry.pool, key, model })
+      const sticky = model.sticky === null ? null : compileSticky(model.sticky, binder, stores)
+      this.#named.set(model.name.toLowerCase(), { group: entry.group, pool: entry.pool, key, sticky, model })
     }
   }
 
@@ -78,7 +89,7 @@ export class Upstreams {
   /** A group for one address, `host[:port]` or `unix:/path`. @throws ConfigError when it cannot be resolved. */
   async single(address: string, port: number, where: Where): Promise<Upstream> {
     const entry = this.#entry(implicitGroup(address, await lookUp(address, port, where)))
-    return { group: entry.group, pool: entry.pool, key: null, model: null }
+    return { group: entry.group, pool: entry.pool, key: null, sticky: null, model: null }
   }
 
   /** A group for an address that a request has made; few are kept, as clients may be able to make many. */
@@ -88,7 +99,7 @@ export class Upstreams {
     known?.upstream.pool.closeAll()
     const options = implicitGroup(name, addresses)
     const pool = new IdlePool<UpstreamConnection>(options.keepalive)
-    const upstream = { group: new UpstreamGroup(options), pool, key: null, model: null }
+    const upstream = { group: new UpstreamGroup(options), pool, key: null, sticky: null, model: null }
     this.#dynamic.delete(name)
     this.#dynamic.set(name, { addresses, upstream })
     if (this.#dynamic.size > MAX_DYNAMIC) this.#forgetOldest()
@@ -135,8 +146,10 @@ export class Upstreams {
       this.#lent.add(before.pool)
       entry = before
     } else {
+      const group = new UpstreamGroup(options)
+      if (this.#onPeer !== null) group.tell(this.#onPeer)
       entry = {
-        group: new UpstreamGroup(options),
+        group,
         pool: new IdlePool<UpstreamConnection>(options.keepalive),
         options: text,
       }

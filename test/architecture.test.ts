@@ -11,11 +11,11 @@ const RUNTIME = fileURLToPath(new URL('runtime', packageRoot))
 /** The highest level that matches decides; see CONTRIBUTING.md. */
 const LEVELS: readonly (readonly [level: number, paths: RegExp])[] = [
   [0, /^(lib\/|version\.ts)/],
-  [1, /^(http1\/|phases\.ts|config\/model\.ts)/],
-  [2, /^(listen|upstream|observe|config)\//],
+  [1, /^(http1\/|ws\/|phases\.ts|config\/model\.ts)/],
+  [2, /^(listen|upstream|observe|config|fetch|store)\//],
   [3, /^(proxy|script)\//],
-  [4, /^[a-z-]+\.ts$/],
-  [5, /^cli\//],
+  [4, /^([a-z-]+\.ts$|(?:testing|replay)\/)/],
+  [5, /^(cli|admin|supervisor)\//],
 ]
 
 function levelOf(path: string): number {
@@ -60,7 +60,7 @@ test('the script engine and the journey know each other only through phases.ts',
 test('codecs do no I/O', () => {
   const wrong = files.filter(
     (path) =>
-      path.startsWith('http1/') &&
+      /^(http1|ws)\//.test(path) &&
       /from 'node:(net|fs|http|dns|tls)/.test(readFileSync(join(RUNTIME, path), 'utf8')),
   )
   assert.equal(wrong, [])

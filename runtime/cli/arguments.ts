@@ -27,7 +27,7 @@ export interface CommandArguments {
 
 export class ArgumentError extends Error {}
 
-const COMMANDS = ['init', 'try']
+const COMMANDS = ['init', 'try', 'replay', 'status', 'scripts', 'upstreams']
 const SIGNALS = ['stop', 'quit', 'reload', 'reopen'] as const
 
 /** @throws ArgumentError with a sentence for the user. */
@@ -98,8 +98,10 @@ function readSignal(word: string | undefined): RunArguments['signal'] {
 }
 
 export const HELP = `Usage: sluice [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives]
-       sluice init [DIR]
+       sluice init [--typescript] [DIR]
        sluice try -c FILE 'GET /path?key=1' [-H 'Name: value']... [-n COUNT --vary NAME]
+       sluice replay JOURNAL --script NEW.js
+       sluice status | scripts COMMAND | upstreams COMMAND
 
 Options:
   -?,-h         : this help
@@ -115,6 +117,10 @@ Options:
   -g directives : set global directives out of configuration file
 
 Commands:
-  init          : write a small working sluice.conf and scripts/balancer.js
+  init          : write a small working sluice.conf and scripts/balancer.js (or .ts)
   try           : tell where a request would go and why, without sending anything
+  replay        : tell what another version of a script would have decided on recorded requests
+  status        : what the running proxy is doing
+  scripts       : its scripts: list, show, push, rollback, promote, remove
+  upstreams     : its servers: list, add, remove, drain, down, up, weight
 `

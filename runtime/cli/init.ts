@@ -1,4 +1,4 @@
-/** `sluice init [DIR]`: writes a small working set-up. Never overwrites a file. */
+/** `sluice init [--typescript] [DIR]`: writes a small working set-up. Never overwrites a file. */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -35,19 +35,51 @@ export function balancer(r, upstream) {
 }
 `
 
+const BALANCER_TS = `// The same user always reaches the same server. Save this file: the running proxy serves by it at once.
+
+export function balancer(r: Sluice.BalancerRequest, upstream: Sluice.Upstream): Sluice.Choice {
+  return upstream.hash(r.variables.arg_userId, { consistent: true })
+}
+`
+
+/** Nothing but types may be taken out of a script, so nothing else is allowed in. */
+const TSCONFIG = `{
+  "compilerOptions": {
+    "strict": true,
+    "noEmit": true,
+    "target": "es2023",
+    "lib": ["es2023"],
+    "types": [],
+    "module": "esnext",
+    "moduleResolution": "bundler",
+    "allowImportingTsExtensions": true,
+    "erasableSyntaxOnly": true,
+    "verbatimModuleSyntax": true
+  },
+  "include": ["scripts"]
+}
+`
+
 const JSCONFIG = `{ "compilerOptions": { "checkJs": true, "target": "es2023", "lib": ["es2023"], "types": [] }, "include": ["scripts"] }
 `
 
 export function init(args: readonly string[]): number {
-  if (args.length > 1 || args[0]?.startsWith('-'))
-    throw new ArgumentError('init takes at most one folder: sluice init [DIR]')
-  const folder = resolve(args[0] ?? '.')
+  const typescript = args.includes('--typescript')
+  const folders = args.filter((arg) => arg !== '--typescript')
+  if (folders.length > 1 || folders[0]?.startsWith('-'))
+    throw new ArgumentError('init takes at most one folder: sluice init [--typescript] [DIR]')
+  const folder = resolve(folders[0] ?? '.')
+  const config = typescript ? CONFIG.replace('balancer.js', 'balancer.ts') : CONFIG
   const typings = fileURLToPath(new URL('stdlib/sluice.d.ts', packageRoot))
   const files: [string, (path: string) => void][] = [
-    ['sluice.conf', (path) => writeFileSync(path, CONFIG)],
-    ['scripts/balancer.js', (path) => writeFileSync(path, BALANCER)],
+    ['sluice.conf', (path) => writeFileSync(path, config)],
+    typescript
+      ? ['scripts/balancer.ts', (path) => writeFileSync(path, BALANCER_TS)]
+      : ['scripts/balancer.js', (path) => writeFileSync(path, BALANCER)],
     ['scripts/sluice.d.ts', (path) => copyFileSync(typings, path)],
-    ['jsconfig.json', (path) => writeFileSync(path, JSCONFIG)],
+    typescript
+      ? ['tsconfig.json', (path) => writeFileSync(path, TSCONFIG)]
+      : ['jsconfig.json', (path) => writeFileSync(path, JSCONFIG)],
   ]
   const present = files.filter(([name]) => existsSync(join(folder, name)))
   if (present.length > 0) {

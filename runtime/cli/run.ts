@@ -1,14 +1,16 @@
-/** `sluice -c FILE`: tests, signals, or runs the proxy in the foreground until it is told to stop. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+/** `sluice -c FILE`: tests, signals, or runs the proxy. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { readToken } from '../admin/token.ts'
 import { dumpConfig } from '../config/dump.ts'
 import type { Model } from '../config/model.ts'
 import { formatProblem, type Problem, parseConfig } from '../config/parse.ts'
-import { createGateway, type Gateway } from '../gateway.ts'
-import { ListenError } from '../listen/listen-sockets.ts'
+import { createGateway } from '../gateway.ts'
 import { NGINX_VERSION, VERSION } from '../version.ts'
 import type { RunArguments } from './arguments.ts'
-import { ScriptWatcher } from './script-watcher.ts'
+import { refusalText } from './refusal.ts'
+import { LEVEL, serve } from './serve.ts'
+import { makeStyle, type Style } from './style.ts'
 
 const SIGNALS = { stop: 'SIGTERM', quit: 'SIGQUIT', reload: 'SIGHUP', reopen: 'SIGUSR1' } as const
 
@@ -35,7 +37,7 @@ export async function runProxy(args: RunArguments): Promise<number> {
   }
   if (args.signal !== null) return sendSignal(args.signal, resolve(prefix, model.main.pid))
   if (args.test) return await testOnly(model, prefix, file, args, files)
-  return serve(model, prefix, load)
+  return serve({ model, files, prefix, load })
 }
 
 function report(problems: readonly Problem[], quiet: boolean): void {
@@ -44,8 +46,6 @@ function report(problems: readonly Problem[], quiet: boolean): void {
       process.stderr.write(`sluice: [${LEVEL[problem.severity]}] ${formatProblem(problem)}\n`)
   }
 }
-
-const LEVEL = { error: 'emerg', warn: 'warn', notice: 'notice' } as const
 
 /** Everything but the sockets: scripts are loaded too. */
 async function testOnly(
@@ -61,9 +61,10 @@ async function testOnly(
       log: (level, message) => process.stderr.write(`sluice: [${level}] ${message}\n`),
     })
     await gateway.check()
+    if (model.http?.admin != null) readToken(model.http.admin)
   } catch (error) {
     process.stderr.write(
-      `sluice: [emerg] ${message(error)}\nsluice: configuration file ${file} test failed\n`,
+      `sluice: [emerg] ${refusalText(error, terminal())}\nsluice: configuration file ${file} test failed\n`,
     )
     return 1
   }
@@ -95,88 +96,11 @@ function sendSignal(signal: keyof typeof SIGNALS, pidFile: string): number {
   }
 }
 
-type Load = () => ReturnType<typeof parseConfig>
-
-async function serve(model: Model, prefix: string, load: Load): Promise<number> {
-  let gateway: Gateway
-  try {
-    gateway = createGateway(model, { prefix })
-    await gateway.listen()
-  } catch (error) {
-    process.stderr.write(`sluice: [emerg] ${message(error)}\n`)
-    return 1
-  }
-  const watcher = new ScriptWatcher(gateway)
-  // Signals are heard before the pid file tells anyone where to send them.
-  const stopped = untilStopped(gateway, watcher, load)
-  watcher.start()
-  const pidFile = resolve(prefix, model.main.pid)
-  mkdirSync(dirname(pidFile), { recursive: true })
-  writeFileSync(pidFile, `${process.pid}\n`)
-  announce(gateway)
-  gateway.log(
-    'notice',
-    `using ${model.main.workerProcesses} worker process; start worker process ${process.pid}`,
-  )
-  const code = await stopped
-  watcher.stop()
-  rmSync(pidFile, { force: true })
-  return code
-}
-
-function announce(gateway: Gateway): void {
-  if (!process.stdout.isTTY) return
-  const lines = gateway.addresses.map((address) => `  listening on ${address}`)
-  const scripts = gateway.generation.scriptFiles.map((file) => `  script       ${file}`)
-  process.stdout.write(
-    `sluice ${VERSION}, generation ${gateway.generation.id}\n${[...lines, ...scripts].join('\n')}\n`,
-  )
-}
-
-function untilStopped(gateway: Gateway, watcher: ScriptWatcher, load: Load): Promise<number> {
-  return new Promise((done) => {
-    let stopping = false
-    const stop = (graceful: boolean): void => {
-      if (stopping && graceful) return
-      stopping = true
-      gateway.log('notice', graceful ? 'gracefully shutting down' : 'exiting')
-      const end = graceful ? gateway.drain() : gateway.close()
-      end.then(() => done(0))
-    }
-    process.on('SIGTERM', () => stop(false))
-    process.on('SIGINT', () => stop(false))
-    process.on('SIGQUIT', () => stop(true))
-    process.on('SIGHUP', () => void reload(gateway, watcher, load))
-    process.on('SIGUSR1', () => {
-      gateway.log('notice', 'reopening logs')
-      gateway.reopenLogs()
-    })
-    process.on('SIGPIPE', () => undefined)
-    // A defect of ours outside any request: said loudly, and everything else goes on.
-    process.on('uncaughtException', (error) =>
-      gateway.log('alert', `uncaught: ${error.stack ?? error.message}`),
-    )
-    process.on('unhandledRejection', (reason) => gateway.log('alert', `unhandled: ${String(reason)}`))
-  })
-}
-
-/** A configuration that fails to load changes nothing and says why. */
-async function reload(gateway: Gateway, watcher: ScriptWatcher, load: Load): Promise<void> {
-  gateway.log('notice', 'reconfiguring')
-  const { model, problems } = load()
-  for (const problem of problems) gateway.log(LEVEL[problem.severity], formatProblem(problem))
-  if (model === null) return
-  try {
-    const { generation, took } = await gateway.reload(model)
-    gateway.log('notice', `generation ${generation} serves after ${took.toFixed(1)} ms`)
-    watcher.start()
-  } catch (error) {
-    gateway.log('emerg', `${message(error)}; the running configuration stays`)
-  }
+function terminal(): Style {
+  return makeStyle(process.stderr.isTTY)
 }
 
 function message(error: unknown): string {
-  if (error instanceof ListenError) return error.message
   return error instanceof Error ? error.message : String(error)
 }
 
@@ -204,9 +128,6 @@ const BUILT = [
   '--without-http_scgi_module',
   '--without-http_grpc_module',
   '--without-http_memcached_module',
-  '--without-http_limit_conn_module',
-  '--without-http_limit_req_module',
   '--without-http_browser_module',
   '--without-http-cache',
-  '--without-http_upstream_sticky_module',
 ]

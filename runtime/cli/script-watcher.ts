@@ -1,110 +1,130 @@
 /**
  * `script_watch`: a saved script file is swapped in by itself. Watches the folders, not the files, so that editors
- * which write a new file and rename it over the old one are seen too.
+ * which write a new file and rename it over the old one are seen too. What changed, and whether it may serve, is the
+ * gateway's to find out.
  */
-import { createHash } from 'node:crypto'
-import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
-import { dirname } from 'node:path'
-import type { Gateway } from '../gateway.ts'
+import { type FSWatcher, watch } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import type { Control } from '../control.ts'
+import { showExcerpt } from './refusal.ts'
+import { makeStyle } from './style.ts'
 
-/** ms without a further change before a swap begins: an editor saves in several steps. */
+/** ms from the first sign of a change to the first look: most programs write a file in one go. */
+const SOON = 3
+/** ms without a further change after which a file that cannot be loaded is not half written but wrong. */
 const QUIET = 30
+/** What a script can be, or import. */
+const MODULE = /\.m?[jt]s$/
+
+/** What serves the scripts: a gateway, or whatever looks after several. */
+export type Watched = Pick<Control, 'generation' | 'scriptFiles' | 'reloadScripts' | 'log'>
 
 export class ScriptWatcher {
-  readonly #gateway: Gateway
+  readonly #gateway: Watched
   readonly #watchers = new Map<string, FSWatcher>()
-  #digest = ''
+  #names = new Set<string>()
   #timer: NodeJS.Timeout | null = null
   #busy = false
-  #again = false
+  #stopped = false
+  /** ms of the process's clock. */
+  #lastChange = 0
+  /** What the log says already. */
+  #told = ''
 
-  constructor(gateway: Gateway) {
+  constructor(gateway: Watched) {
     this.#gateway = gateway
   }
 
-  /** Watches the files of the current generation; call again after each swap. */
+  /** Watches the files of the current generation; call again after each reload. */
   start(): void {
-    const { generation } = this.#gateway
-    const folders = new Set(
-      generation.watchScripts ? generation.scriptFiles.map((file) => dirname(file)) : [],
-    )
+    this.#follow()
+    // What was saved before the folders were watched. Looked at last: a save may come at any moment.
+    if (this.#watchers.size > 0) this.#changed()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const watcher of this.#watchers.values()) watcher.close()
+    this.#watchers.clear()
+    if (this.#timer !== null) clearTimeout(this.#timer)
+  }
+
+  /** Watches where the files are now. */
+  #follow(): void {
+    const files = this.#gateway.generation.watchScripts ? this.#gateway.scriptFiles : []
+    const folders = new Set(files.map((file) => dirname(file)))
+    this.#names = new Set(files.map((file) => basename(file)))
     for (const [folder, watcher] of this.#watchers) {
       if (folders.has(folder)) continue
       watcher.close()
       this.#watchers.delete(folder)
     }
     for (const folder of folders) if (!this.#watchers.has(folder)) this.#watch(folder)
-    this.#digest = digest(generation.scriptFiles)
-    // What was saved since the generation was begun may not be in it. Looked at last: a save may come at any moment.
-    if (changedSince(generation.scriptFiles, generation.madeAt)) {
-      this.#digest = ''
-      this.#changed()
-    }
-  }
-
-  stop(): void {
-    for (const watcher of this.#watchers.values()) watcher.close()
-    this.#watchers.clear()
-    if (this.#timer !== null) clearTimeout(this.#timer)
   }
 
   #watch(folder: string): void {
-    const watcher = watch(folder, { persistent: false }, () => this.#changed())
-    watcher.on('error', (error) => this.#gateway.log('warn', `cannot watch ${folder}: ${error.message}`))
-    this.#watchers.set(folder, watcher)
+    try {
+      const watcher = watch(folder, { persistent: false }, (_event, name) => {
+        if (name === null || this.#names.has(name) || MODULE.test(name)) this.#changed()
+      })
+      watcher.on('error', (error) => this.#cannotWatch(folder, error))
+      this.#watchers.set(folder, watcher)
+    } catch (error) {
+      this.#cannotWatch(folder, error as Error)
+    }
+  }
+
+  #cannotWatch(folder: string, error: Error): void {
+    this.#gateway.log('warn', `cannot watch ${folder}: ${error.message}`)
   }
 
   #changed(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#swap(), QUIET)
+    this.#lastChange = performance.now()
+    if (this.#timer === null && !this.#busy) this.#plan(SOON)
   }
 
-  async #swap(): Promise<void> {
+  #plan(delay: number): void {
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#look(), delay)
+  }
+
+  async #look(): Promise<void> {
     this.#timer = null
-    if (this.#busy) {
-      this.#again = true
-      return
-    }
-    const now = digest(this.#gateway.generation.scriptFiles)
-    // Half of a rename: the file is about to appear.
-    if (now === '' || now === this.#digest) return
-    this.#digest = now
     this.#busy = true
+    const begun = performance.now()
+    const error = await this.#swap()
+    // Signs of changes that came meanwhile are told in the turn after this one.
+    await new Promise((next) => setImmediate(next))
+    this.#busy = false
+    if (this.#stopped) return
+    const quiet = begun - this.#lastChange
+    if (quiet < 0) this.#plan(SOON)
+    else if (error !== null && quiet < QUIET) this.#plan(Math.ceil(QUIET - quiet))
+    else if (error !== null) this.#refuse(error)
+  }
+
+  /** @returns why the files cannot be loaded; null: what they hold serves */
+  async #swap(): Promise<unknown> {
     try {
-      const { generation, took } = await this.#gateway.reloadScripts()
+      const result = await this.#gateway.reloadScripts()
+      this.#told = ''
+      if (result === null) return null
+      const { generation, took } = result
       this.#gateway.log(
         'notice',
         `scripts changed: generation ${generation} serves after ${took.toFixed(1)} ms`,
       )
-      this.start()
+      this.#follow()
+      return null
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error)
-      // Whatever is saved next is worth another attempt.
-      this.#digest = ''
-      this.#gateway.log('error', `${text}; the scripts of generation ${this.#gateway.generation.id} stay`)
-    }
-    this.#busy = false
-    if (this.#again) {
-      this.#again = false
-      this.#changed()
+      return error ?? new Error('unknown')
     }
   }
-}
 
-/** ms by which a file's time may lag behind the clock; less than QUIET, so that a save seen is not seen twice. */
-const LAG = 20
-
-function changedSince(files: readonly string[], time: number): boolean {
-  return files.some((file) => (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity) >= time - LAG)
-}
-
-/** One hash over all files; '' when one cannot be read. */
-function digest(files: readonly string[]): string {
-  const hash = createHash('sha1')
-  try {
-    for (const file of files) hash.update(file).update('\0').update(readFileSync(file))
-  } catch {
-    return ''
+  #refuse(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error)
+    if (text === this.#told) return
+    this.#told = text
+    this.#gateway.log('error', `${text}; the scripts of generation ${this.#gateway.generation.id} stay`)
+    showExcerpt(error, process.stderr, makeStyle(process.stderr.isTTY))
   }
-  return hash.digest('hex')
 }

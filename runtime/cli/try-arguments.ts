@@ -1,4 +1,5 @@
 /** The command line of `sluice try`. Knows what was asked for, nothing of how it is answered. */
+import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { encodeBytes } from '../config/problems.ts'
@@ -10,6 +11,8 @@ export interface TryArguments {
   readonly request: DryRequest
   /** Address that the request comes in on: `8080`, `127.0.0.1:8080`, `unix:/path`; null: the port of its Host, else the first. */
   readonly at: string | null
+  /** JSON instead of a report. */
+  readonly json: boolean
   /** null: one request. */
   readonly vary: { readonly name: string; readonly count: number } | null
 }
@@ -23,17 +26,29 @@ export interface DryRequest {
   readonly body: string | null
   /** The client's address. */
   readonly from: string
+  /** What the upstream is taken to answer; null: the dry run ends at its door. */
+  readonly response: DryResponse | null
+}
+
+/** An upstream's response; byte strings. */
+export interface DryResponse {
+  readonly status: number
+  readonly fields: readonly (readonly [name: string, value: string])[]
+  readonly body: string
 }
 
 export const TRY_HELP = `Usage: sluice try -c FILE [-p PREFIX] 'GET /path?key=1' [options]
 
-Tells where a request would go and why, without sending anything.
+Tells where a request would go and why, without sending it. What hooks fetch is fetched all the same.
 
   -H 'Name: value'     : a request header; may be given several times
-  -d data              : a request body; a form unless a Content-Type is given
+  -d data              : a request body, or @file; a form unless a Content-Type is given
+  --response-status n, --response-header 'Name: value', --response-body data
+                       : what the upstream is taken to answer, for the hooks that see it
   --from address       : the client's address (default: 127.0.0.1)
   --at address         : the listening address or port that the request comes in on
                          (default: the port of its Host, else the first one)
+  --json               : the same for programs
   -n count --vary name : also the distribution of that many requests with name=1, name=2, ...
 `
 
@@ -50,6 +65,7 @@ export function parseTryArguments(args: readonly string[]): TryArguments | null 
     prefix: values.prefix ?? null,
     request: readRequestLine(positionals.join(' '), values),
     at: values.at ?? null,
+    json: values.json ?? false,
     vary: readVary(values.count, values.vary),
   }
 }
@@ -67,7 +83,11 @@ function parse(args: readonly string[]) {
         count: { type: 'string', short: 'n' },
         vary: { type: 'string' },
         from: { type: 'string' },
+        'response-status': { type: 'string' },
+        'response-header': { type: 'string', multiple: true },
+        'response-body': { type: 'string' },
         at: { type: 'string' },
+        json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -76,10 +96,16 @@ function parse(args: readonly string[]) {
   }
 }
 
-function readRequestLine(
-  text: string,
-  values: { header?: string[]; data?: string; from?: string },
-): DryRequest {
+interface RequestOptions {
+  readonly header?: string[]
+  readonly data?: string
+  readonly from?: string
+  readonly 'response-status'?: string
+  readonly 'response-header'?: string[]
+  readonly 'response-body'?: string
+}
+
+function readRequestLine(text: string, values: RequestOptions): DryRequest {
   const match = REQUEST.exec(text)
   if (match === null) {
     const found = text === '' ? 'no request given' : `${JSON.stringify(text)} is not a request`
@@ -94,8 +120,31 @@ function readRequestLine(
     target: encodeBytes(target),
     version: version as '1.0' | '1.1',
     fields: (values.header ?? []).map(readField),
-    body: values.data === undefined ? null : encodeBytes(values.data),
+    body: values.data === undefined ? null : readBody(values.data),
     from,
+    response: readResponse(values),
+  }
+}
+
+function readResponse(values: RequestOptions): DryResponse | null {
+  const { 'response-status': status, 'response-header': fields, 'response-body': body } = values
+  if (status === undefined && fields === undefined && body === undefined) return null
+  if (status !== undefined && !/^[2-9]\d\d$/.test(status))
+    throw new ArgumentError(`try: "--response-status ${status}" is not a number from 200 to 999`)
+  return {
+    status: Number(status ?? 200),
+    fields: (fields ?? []).map(readField),
+    body: body === undefined ? '' : readBody(body),
+  }
+}
+
+/** Text as it is, or the bytes of `@file`. */
+function readBody(data: string): string {
+  if (!data.startsWith('@')) return encodeBytes(data)
+  try {
+    return readFileSync(data.slice(1), 'latin1')
+  } catch (error) {
+    throw new ArgumentError(`try: cannot read "${data.slice(1)}": ${(error as Error).message}`)
   }
 }
 
@@ -105,7 +154,7 @@ function readField(text: string): [string, string] {
     throw new ArgumentError(`try: ${JSON.stringify(text)} is not a header; write it as 'Name: value'`)
   const [, name, value] = match
   if (/^(?:content-length|transfer-encoding)$/i.test(name)) {
-    throw new ArgumentError(`try: ${name} follows from the body; give the body with -d`)
+    throw new ArgumentError(`try: ${name} follows from the body; give the body with -d or --response-body`)
   }
   return [name, value]
 }

@@ -1,7 +1,8 @@
-/** The client of a dry run: comes in on a listening address, has a body to give, and is sent nothing. */
+/** The client of a dry run: comes in on a listening address, has a body to give, and keeps what it would be sent. */
 import type { Generation } from '../compile.ts'
 import type { ListenAddress } from '../listen/listen-sockets.ts'
 import type { ClientTransport, Exchange, Listener } from '../proxy/exchange.ts'
+import { chooseFraming, responseHead } from '../proxy/response-writer.ts'
 import { Step } from '../proxy/step.ts'
 import { ArgumentError } from './arguments.ts'
 import type { DryRequest } from './try-arguments.ts'
@@ -76,7 +77,12 @@ export class DryClient implements ClientTransport {
   readonly openedAt = Date.now()
   readonly listener: Listener
   readonly pendingBytes = 0
+  /** The head of the response; null: none was sent. */
+  head: string | null = null
+  /** The response was given up before its end. */
+  cut = false
   readonly #body: Buffer
+  readonly #sent: Buffer[] = []
   #exchange: Exchange | null = null
 
   constructor(request: DryRequest, entrance: Entrance) {
@@ -98,18 +104,24 @@ export class DryClient implements ClientTransport {
     if (body != null && !body.done) body.push(this.#body)
   }
 
-  // Responses are not sent: a dry run ends before.
+  /** The body of the response, as a byte string. */
+  get sent(): string {
+    return Buffer.concat(this.#sent).toString('latin1')
+  }
 
-  sendHead(): boolean {
+  sendHead(x: Exchange, first: Uint8Array | string | null): boolean {
+    x.headSent = true
+    this.head = responseHead(x, chooseFraming(x))
+    return first === null || this.sendBody(x, first)
+  }
+
+  sendBody(_x: Exchange, chunk: Uint8Array | string): boolean {
+    this.#sent.push(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : Buffer.from(chunk))
     return true
   }
 
-  sendBody(): boolean {
-    return true
-  }
-
-  sendFramed(): boolean {
-    return true
+  sendFramed(x: Exchange, chunk: Uint8Array | string): boolean {
+    return this.sendBody(x, chunk)
   }
 
   sendEnd(): Step {
@@ -122,7 +134,9 @@ export class DryClient implements ClientTransport {
 
   sendInformational(): void {}
 
-  abort(): void {}
+  abort(): void {
+    this.cut = true
+  }
 
   finished(): void {}
 

@@ -3,6 +3,7 @@ import { Outcome } from '../phases.ts'
 import type { BodyPart, Exchange } from '../proxy/exchange.ts'
 import { chooseFraming, responseHead } from '../proxy/response-writer.ts'
 import { Step } from '../proxy/step.ts'
+import type { DryClient } from './try-client.ts'
 import type { HookTrace } from './try-recorder.ts'
 
 export type TraceEnd =
@@ -23,6 +24,8 @@ export type TraceEnd =
       readonly later: readonly string[]
       /** The head that the peer would get. */
       readonly head: string
+      /** What the client would get of the response that was given; null: none was. */
+      readonly response: SentResponse | null
     }
   | {
       readonly kind: 'answer'
@@ -33,12 +36,22 @@ export type TraceEnd =
       readonly hook: HookTrace | null
       readonly head: string
       readonly body: readonly BodySummary[]
+      readonly cut?: boolean
     }
   /** The connection is closed without an answer (`return 444`). */
   | { readonly kind: 'closed'; readonly step: string }
 
+export interface SentResponse {
+  readonly head: string
+  readonly body: readonly BodySummary[]
+  /** It ends before it is complete. */
+  readonly cut: boolean
+}
+
 /** Text of a body's part, or how long a file's part is. */
 export type BodySummary = { readonly text: string } | { readonly bytes: number }
+
+const LATER = ['headerFilter', 'bodyFilter', 'wsOpen', 'wsMessage', 'wsClose', 'log'] as const
 
 /** Gives up what the exchange holds: the peer it took, files it opened. */
 export function describeEnd(
@@ -47,8 +60,8 @@ export function describeEnd(
   answeredIn: string,
   hooks: readonly HookTrace[],
 ): TraceEnd {
-  if (step === Step.CONNECT) return describePeer(x, hooks)
-  if (step !== Step.RELAY) return { kind: 'closed', step: answeredIn }
+  const sent = sentTo(x.client as DryClient)
+  if (step !== Step.RELAY && sent === null) return { kind: 'closed', step: answeredIn }
   const body = (x.parts ?? []).map(summarize)
   return {
     kind: 'answer',
@@ -58,16 +71,23 @@ export function describeEnd(
       hooks.findLast((hook) => hook.outcome === Outcome.ANSWER || hook.outcome === Outcome.FAILED) ?? null,
     head: responseHead(x, chooseFraming(x)),
     body: x.headOnly ? [] : body,
+    ...sent,
   }
 }
 
-function describePeer(x: Exchange, hooks: readonly HookTrace[]): TraceEnd {
+/** What the client has been sent; null: nothing. */
+export function sentTo({ head, sent, cut }: DryClient): SentResponse | null {
+  return head === null ? null : { head, body: sent === '' ? [] : [{ text: sent }], cut }
+}
+
+/** Gives up the peer that the exchange took. */
+export function describePeer(x: Exchange, hooks: readonly HookTrace[]): Extract<TraceEnd, { kind: 'peer' }> {
   const call = x.call!
   const peer = call.peer!
   const { group, key } = call.target
   const last = hooks.findLast(({ phase }) => phase === 'balancer')
   const hook = last?.outcome === Outcome.PEER ? last : null
-  const end: TraceEnd = {
+  const end: Extract<TraceEnd, { kind: 'peer' }> = {
     kind: 'peer',
     address: peer.address.text,
     name: peer.name,
@@ -76,8 +96,9 @@ function describePeer(x: Exchange, hooks: readonly HookTrace[]): TraceEnd {
     key: key === null ? null : key(x),
     hook,
     asked: hook?.asked.findLast(({ index }) => index === peer.index)?.what ?? null,
-    later: (['headerFilter', 'log'] as const).filter((phase) => x.location.hooks[phase] !== null),
+    later: LATER.filter((phase) => x.location.hooks[phase] !== null),
     head: call.plan.request.head(x, call.target),
+    response: null,
   }
   call.abandon()
   return end

@@ -29,7 +29,7 @@ export class DryGeneration {
     const recorder = new Recorder()
     const running = new Running(prefix)
     const generation = await compileGeneration(
-      { ...model, http: model.http === null ? null : (withoutLogs(model.http) as HttpModel) },
+      { ...model, http: model.http === null ? null : (withoutTraces(model.http) as HttpModel) },
       {
         id: 1,
         prefix,
@@ -39,6 +39,7 @@ export class DryGeneration {
         probe: recorder,
       },
     )
+    generation.rehearse()
     return new DryGeneration(generation, recorder, running)
   }
 
@@ -51,9 +52,13 @@ export class DryGeneration {
     return findEntrance(this.generation, at, request)
   }
 
-  /** @throws ArgumentError when the request is none that a proxy reads. */
-  async run(request: DryRequest, entrance: Entrance): Promise<Trace> {
+  /**
+   * @param quiet only decisions and times are of interest
+   * @throws ArgumentError when the request is none that a proxy reads.
+   */
+  async run(request: DryRequest, entrance: Entrance, quiet = false): Promise<Trace> {
     this.#recorder.take()
+    this.#recorder.quiet = quiet
     const journey = new DryJourney(this.generation, request, entrance, this.#recorder)
     this.#running.journey = journey
     try {
@@ -93,13 +98,14 @@ class Running {
   }
 }
 
-/** The model with every `access_log` and `error_log` off: a dry run leaves no trace. */
-function withoutLogs(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutLogs)
+/** Settings that a dry run has none of: it leaves no trace, counts nobody and waits for nobody's turn. */
+const WITHOUT: ReadonlySet<string> = new Set(['accessLogs', 'errorLogs', 'limitReqs', 'limitConns'])
+
+function withoutTraces(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutTraces)
   if (value === null || typeof value !== 'object') return value
   const copy: Record<string, unknown> = {}
-  for (const [name, inner] of Object.entries(value)) {
-    copy[name] = name === 'accessLogs' || name === 'errorLogs' ? [] : withoutLogs(inner)
-  }
+  for (const [name, inner] of Object.entries(value))
+    copy[name] = WITHOUT.has(name) ? [] : withoutTraces(inner)
   return copy
 }

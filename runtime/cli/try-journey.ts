@@ -1,6 +1,7 @@
 /**
  * Drives one request through the real steps up to the point where a connection would be opened or a response would be
- * sent, and keeps what happened on the way. Sends, logs and connects nothing.
+ * sent, and keeps what happened on the way; then the response that was given for the upstream's, on its way back. Sends,
+ * logs and connects nothing.
  */
 import type { Generation } from '../compile.ts'
 import type { Where } from '../config/model.ts'
@@ -11,12 +12,13 @@ import { headLimits } from '../proxy/client-connection.ts'
 import { Exchange } from '../proxy/exchange.ts'
 import { readRequest } from '../proxy/journey.ts'
 import type { LocationPlan, ServerPlan } from '../proxy/plan.ts'
+import { removeFilters } from '../proxy/response-filter.ts'
 import { Step } from '../proxy/step.ts'
 import { STEPS } from '../proxy/steps.ts'
 import { ArgumentError } from './arguments.ts'
-import type { DryRequest } from './try-arguments.ts'
+import type { DryRequest, DryResponse } from './try-arguments.ts'
 import { DryClient, type Entrance } from './try-client.ts'
-import { describeEnd, type TraceEnd } from './try-end.ts'
+import { describeEnd, describePeer, sentTo, type TraceEnd } from './try-end.ts'
 import type { HookTrace, Recorder } from './try-recorder.ts'
 
 export type TraceEvent =
@@ -37,15 +39,28 @@ export type TraceEvent =
 export interface Trace {
   readonly events: readonly TraceEvent[]
   readonly end: TraceEnd
+  /** What happens to the response that was given. */
+  readonly after: readonly TraceEvent[]
 }
 
-/** Steps that a dry run does not take: they open a connection, or they send. */
-const LAST: ReadonlySet<Step> = new Set([Step.CONNECT, Step.RELAY, Step.LOG, Step.DONE])
+/** What was found out before the response set out. */
+interface Outward {
+  readonly events: readonly TraceEvent[]
+  readonly end: Extract<TraceEnd, { kind: 'peer' }>
+}
+
+/** Steps that a dry run does not take: they open a connection, or the request is over. */
+const LAST: ReadonlySet<Step> = new Set([Step.CONNECT, Step.LOG, Step.DONE])
 
 export class DryJourney {
   readonly x: Exchange
   readonly #recorder: Recorder
-  readonly #events: TraceEvent[] = []
+  readonly #client: DryClient
+  readonly #response: DryResponse | null
+  #events: TraceEvent[] = []
+  /** Set once the response is on its way back. */
+  #outward: { readonly events: TraceEvent[]; readonly end: TraceEnd & { readonly kind: 'peer' } } | null =
+    null
   #seenHooks = 0
   /** The URI as of the last event. */
   #uri = ''
@@ -67,9 +82,10 @@ export class DryJourney {
       throw new ArgumentError(`try: the request ${why}`)
     }
     this.#recorder = recorder
-    const client = new DryClient(request, entrance)
-    this.x = new Exchange(client, generation, head, defaultServer)
-    client.serves(this.x)
+    this.#response = request.response
+    this.#client = new DryClient(request, entrance)
+    this.x = new Exchange(this.#client, generation, head, defaultServer)
+    this.#client.serves(this.x)
   }
 
   /** Resolves with what happened; hooks that wait are waited for. */
@@ -103,19 +119,53 @@ export class DryJourney {
   #drive(from: Step): void {
     let step = from
     try {
-      while (step !== Step.SUSPENDED && !LAST.has(step)) step = this.#take(step)
+      while (step !== Step.SUSPENDED && !this.#isLast(step)) step = this.#take(step)
       if (step !== Step.SUSPENDED) this.#finish(step)
     } catch (error) {
       this.#failed(error)
     }
   }
 
+  /** Only hooks on the body make it worth while to send it, even to nobody. */
+  #isLast(step: Step): boolean {
+    const sends = this.#outward !== null || this.x.location.hooks.bodyFilter !== null
+    return LAST.has(step) || (step === Step.RELAY && !sends)
+  }
+
   #finish(step: Step): void {
+    const { x } = this
     this.#takeHooks()
-    const end = describeEnd(this.x, step, this.#answeredIn, this.#recorder.hooks)
-    this.x.body?.dispose()
-    this.x.generation.release()
-    this.#done({ events: this.#events, end })
+    if (this.#outward !== null) this.#overOutward(this.#outward)
+    else if (step !== Step.CONNECT) {
+      this.#over(this.#events, describeEnd(x, step, this.#answeredIn, this.#recorder.hooks), [])
+    } else if (this.#response === null) this.#over(this.#events, describePeer(x, this.#recorder.hooks), [])
+    else this.#turn(this.#response)
+  }
+
+  #overOutward({ events, end }: Outward): void {
+    const ran = new Set<string>(this.#events.map((event) => (event.kind === 'hook' ? event.hook.phase : '')))
+    const later = end.later.filter((phase) => !ran.has(phase))
+    this.#over(events, { ...end, later, response: sentTo(this.#client) }, this.#events)
+  }
+
+  /** As if the upstream had answered this. */
+  #turn({ status, fields, body }: DryResponse): void {
+    const { x } = this
+    this.#outward = { events: this.#events, end: describePeer(x, this.#recorder.hooks) }
+    this.#events = []
+    x.headers.clear()
+    x.status = status
+    for (const [name, value] of fields) x.headers.append(name, value)
+    x.parts = [body]
+    this.#drive(Step.HEADER_FILTER)
+  }
+
+  #over(events: readonly TraceEvent[], end: TraceEnd, after: readonly TraceEvent[]): void {
+    const { x } = this
+    if (x.lastFilter !== null) removeFilters(x)
+    x.body?.dispose()
+    x.generation.release()
+    this.#done({ events, end, after })
   }
 
   #take(step: Step): Step {

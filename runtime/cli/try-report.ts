@@ -3,14 +3,15 @@ import { relative } from 'node:path'
 import type { Where } from '../config/model.ts'
 import { decodeBytes } from '../config/problems.ts'
 import { reasonPhrase } from '../http1/status.ts'
-import { Outcome } from '../phases.ts'
+import { Outcome, type ScriptFault } from '../phases.ts'
 import type { LocationPlan } from '../proxy/plan.ts'
+import { caret } from './refusal.ts'
 import type { Style } from './style.ts'
 import type { DryRequest } from './try-arguments.ts'
 import type { Entrance } from './try-client.ts'
-import type { BodySummary, TraceEnd } from './try-end.ts'
+import type { BodySummary, SentResponse, TraceEnd } from './try-end.ts'
 import type { Trace, TraceEvent } from './try-journey.ts'
-import type { HookTrace } from './try-recorder.ts'
+import { decisionOf, type HookTrace, type Touch } from './try-recorder.ts'
 import type { Spread } from './try-spread.ts'
 
 const LABEL = 12
@@ -22,7 +23,17 @@ const MAX_BODY = 200
 /** What is known of a hook's cost besides its first call: microseconds of a later one, by position; null: not measured. */
 export type Warm = readonly number[] | null
 
-export class TryReport {
+/** What is told of a dry run, in this order. */
+export interface TryOutput {
+  request(request: DryRequest, entrance: Entrance): void
+  /** What was logged while scripts were loaded. */
+  log(lines: readonly string[]): void
+  trace(trace: Trace, warm: Warm): void
+  spread(spread: Spread, name: string): void
+  toString(): string
+}
+
+export class TryReport implements TryOutput {
   readonly #style: Style
   readonly #cwd: string
   readonly #lines: string[] = []
@@ -41,13 +52,31 @@ export class TryReport {
     this.#row('listen', entrance.listener.text)
   }
 
-  trace({ events, end }: Trace, warm: Warm): void {
+  trace({ events, end, after }: Trace, warm: Warm): void {
     let hook = 0
-    for (const event of events) {
+    const show = (event: TraceEvent): void => {
       if (event.kind === 'hook') this.#hook(event.hook, warm?.[hook++] ?? null)
       else this.#event(event)
     }
+    events.forEach(show)
     this.#end(end)
+    after.forEach(show)
+    if (end.kind !== 'peer') return
+    if (end.response !== null) this.#sent(end.response)
+    this.#later(end.later)
+  }
+
+  #sent({ head, body, cut }: SentResponse): void {
+    this.#head('response', head)
+    this.#body(body)
+    if (cut) this.#row('', this.#style.red('(cut before its end)'))
+  }
+
+  #later(phases: readonly string[]): void {
+    const ofSocket = phases.filter((phase) => phase.startsWith('ws'))
+    const rest = phases.filter((phase) => !phase.startsWith('ws'))
+    if (ofSocket.length > 0) this.#row('later', ofSocket.join(', '), 'on the WebSocket')
+    if (rest.length > 0) this.#row('later', rest.join(', '), 'with the response')
   }
 
   spread(spread: Spread, name: string): void {
@@ -118,28 +147,32 @@ export class TryReport {
       this.#relative(hook.file),
       `${this.#decision(hook)}  ${dim(`${hook.awaited ? 'waited, ' : ''}${cost}`)}`,
     )
-    for (const { text, value, set } of hook.variables) {
-      const shown = value === undefined ? dim('(no value)') : quoted(value)
-      this.#row('', `  ${set ? 'set ' : ''}${printable(text)} = ${shown}`)
-    }
+    for (const touch of hook.touches) this.#row('', `  ${this.#touch(touch)}`)
     for (const { what, address } of hook.asked)
       this.#row('', `  ${printable(what)} -> ${address ?? 'no peer'}`)
+    if (hook.fault !== null) this.#fault(hook.fault)
   }
 
-  #decision({ outcome }: HookTrace): string {
-    const { green, red, yellow } = this.#style
-    switch (outcome) {
-      case Outcome.ANSWER:
-        return yellow('answers')
-      case Outcome.REDIRECT:
-        return yellow('redirects')
-      case Outcome.PEER:
-        return green('chooses')
-      case Outcome.FAILED:
-        return red('failed')
-      default:
-        return green('passes')
+  #touch({ what, value, change }: Touch): string {
+    if (change === 'remove') return `remove ${printable(what)}`
+    const shown = value === undefined ? this.#style.dim('(no value)') : quoted(value)
+    return `${change === 'read' ? '' : `${change} `}${printable(what)} = ${shown}`
+  }
+
+  /** The script's line with a caret, and who called. */
+  #fault({ message, excerpt, stack }: ScriptFault): void {
+    this.#row('', `  ${this.#style.red(printable(message))}`)
+    for (const line of caret(decodeBytes(excerpt), this.#style).split('\n')) {
+      if (line !== '') this.#row('', line)
     }
+    for (const frame of stack.slice(1)) this.#row('', this.#style.dim(`      called at ${printable(frame)}`))
+  }
+
+  #decision(hook: HookTrace): string {
+    const { green, red, yellow } = this.#style
+    const words = printable(decisionOf(hook))
+    if (hook.outcome === Outcome.FAILED) return red(words)
+    return hook.outcome === Outcome.PASS || hook.outcome === Outcome.PEER ? green(words) : yellow(words)
   }
 
   #end(end: TraceEnd): void {
@@ -151,14 +184,12 @@ export class TryReport {
     if (end.kind === 'peer') {
       this.#row('peer', bold(green(end.address)), `of ${end.group}, ${this.#reason(end)}`)
       this.#head('request', end.head)
-      if (end.later.length > 0) this.#row('later', end.later.join(', '), 'with the response')
       return
     }
     const reason =
       end.hook === null ? `by ${end.step}` : `by ${end.hook.phase} of ${this.#relative(end.hook.file)}`
     this.#row('answer', bold(yellow(`${end.status} ${reasonPhrase(end.status)}`.trim())), reason)
-    this.#head('response', end.head)
-    this.#body(end.body)
+    this.#sent({ cut: false, ...end })
   }
 
   #reason({ hook, asked, method, key }: Extract<TraceEnd, { kind: 'peer' }>): string {

@@ -4,12 +4,14 @@ import type { Model } from '../config/model.ts'
 import { formatProblem, parseConfig } from '../config/parse.ts'
 import { Outcome } from '../phases.ts'
 import { ArgumentError } from './arguments.ts'
+import { refusalText } from './refusal.ts'
 import { makeStyle } from './style.ts'
 import { parseTryArguments, TRY_HELP, type TryArguments } from './try-arguments.ts'
 import type { Entrance } from './try-client.ts'
 import { DryGeneration } from './try-generation.ts'
 import type { Trace, TraceEvent } from './try-journey.ts'
-import { TryReport, type Warm } from './try-report.ts'
+import { TryJson } from './try-json.ts'
+import { type TryOutput, TryReport, type Warm } from './try-report.ts'
 import { measureSpread } from './try-spread.ts'
 
 /** ms for which the same request runs again: the median of the later half is what a warm proxy pays for a hook. */
@@ -32,7 +34,7 @@ export async function tryRequest(args: readonly string[]): Promise<number> {
   try {
     dry = await DryGeneration.compile(model, prefix)
   } catch (error) {
-    process.stderr.write(`sluice: [emerg] ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`sluice: [emerg] ${refusalText(error, makeStyle(process.stderr.isTTY))}\n`)
     return 1
   }
   try {
@@ -58,7 +60,9 @@ async function report(
   dry: DryGeneration,
 ): Promise<string> {
   const { request, at, vary } = asked
-  const report = new TryReport(makeStyle(process.stdout.isTTY), process.cwd())
+  const report: TryOutput = asked.json
+    ? new TryJson()
+    : new TryReport(makeStyle(process.stdout.isTTY), process.cwd())
   const entrance = dry.entrance(at, request)
   report.request(request, entrance)
   report.log(dry.loadLog)
@@ -93,7 +97,7 @@ async function measureHooks(
     return null
   const costs: number[][] = hooks.map(() => [])
   for (const end = performance.now() + WARMING; performance.now() < end; ) {
-    const again = hooksOf(await dry.run(asked.request, entrance))
+    const again = hooksOf(await dry.run(asked.request, entrance, true))
     if (again.length !== hooks.length) return null
     for (const [at, { took }] of again.entries()) costs[at].push(took)
   }
@@ -104,8 +108,8 @@ function median(values: number[]): number {
   return values.sort((a, b) => a - b)[values.length >> 1]
 }
 
-function hooksOf({ events }: Trace) {
-  return events
+function hooksOf({ events, after }: Trace) {
+  return [...events, ...after]
     .filter((event): event is Extract<TraceEvent, { kind: 'hook' }> => event.kind === 'hook')
     .map(({ hook }) => hook)
 }

@@ -79,6 +79,14 @@ export const DEFAULTS = {
   subrequestOutputBufferSize: 4 * KIB,
 
   access: [],
+  limitReqs: [],
+  limitReqStatus: 503,
+  limitReqLogLevel: 'error',
+  limitReqDryRun: false,
+  limitConns: [],
+  limitConnStatus: 503,
+  limitConnLogLevel: 'error',
+  limitConnDryRun: false,
   authRequest: '',
   authRequestSets: [],
   mirrors: [],
@@ -128,7 +136,16 @@ export const DEFAULTS = {
   proxySocketKeepalive: false,
   proxyWebsocket: true,
 
+  wsPermessageDeflate: true,
+  wsMaxMessageSize: MIB,
+  wsSendQueue: MIB,
+  wsCloseTimeout: 5 * SECOND,
+  wsPingInterval: 30 * SECOND,
+  wsReconnectTries: 0,
+
   scriptOnError: 'closed',
+  scriptAllowFetch: [{ kind: 'upstreams' }],
+  scriptEjectAfter: 5,
 } as const satisfies Settings
 
 /**

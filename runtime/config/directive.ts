@@ -8,7 +8,20 @@ import { orList } from './problems.ts'
 import type { Call, Context } from './scope.ts'
 import { parseCount, parseOffset, parseSize, parseTime } from './values.ts'
 
-export type Arity = 'none' | '0-1' | '0-2' | '1' | '1-2' | '1-3' | '1-4' | '2' | '2-3' | '3' | '1+' | '2+'
+export type Arity =
+  | 'none'
+  | '0-1'
+  | '0-2'
+  | '1'
+  | '1-2'
+  | '1-3'
+  | '1-4'
+  | '2'
+  | '2-3'
+  | '3'
+  | '3-4'
+  | '1+'
+  | '2+'
 
 export interface Directive {
   readonly name: string

@@ -96,5 +96,4 @@ export const INERT_DIRECTIVES: readonly Directive[] = [
     'http2_idle_timeout http2_max_concurrent_pushes http2_max_field_size http2_max_header_size http2_max_requests http2_recv_timeout',
   ),
   ...free('2', HTTP_LOCATION, 'output_buffers gzip_buffers'),
-  ...free('1-2', UPSTREAM, 'zone'),
 ]

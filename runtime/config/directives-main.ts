@@ -49,6 +49,12 @@ function parseHttp(call: Call): void {
     geos: [],
     logFormats: [],
     scriptWatch: true,
+    scriptGenerations: 10,
+    store: { kind: 'memory', size: 64 * 1024 * 1024 },
+    storeTimeout: 50,
+    sessionMaps: [],
+    limitZones: [],
+    admin: null,
   }
   run.interpret(call.block, openScope(call.scope, { context: 'http', settings: run.http.settings }))
 }
@@ -81,9 +87,6 @@ function parseWorkerProcesses(call: Call): void {
     return
   }
   call.run.main.workerProcesses = number
-  if (number !== 1 && number !== 'auto') {
-    call.run.withoutEffect.push({ text: `worker_processes ${number}`, where: call.where })
-  }
 }
 
 function parseShutdownTimeout(call: Call): void {

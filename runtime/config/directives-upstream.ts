@@ -11,7 +11,7 @@ import {
 import type { Word } from './lexer.ts'
 import type { UpstreamModel, UpstreamServerModel } from './model.ts'
 import { type Call, type Draft, openScope, type UpstreamDraft } from './scope.ts'
-import { parseCount, parseEndpoint, parseTime } from './values.ts'
+import { parseCount, parseEndpoint, parseOffset, parseTime } from './values.ts'
 
 type Method = UpstreamModel['method']
 type Keepalive = Draft<UpstreamModel['keepalive']>
@@ -23,6 +23,7 @@ export const UPSTREAM_DIRECTIVES: readonly Directive[] = [
   { name: 'ip_hash', in: UPSTREAM, args: 'none', parse: (call) => choose(call, 'ip_hash') },
   { name: 'least_conn', in: UPSTREAM, args: 'none', parse: (call) => choose(call, 'least_conn') },
   { name: 'random', in: UPSTREAM, args: '0-2', parse: parseRandom },
+  { name: 'zone', in: UPSTREAM, args: '1-2', once: true, parse: parseZone },
   { name: 'keepalive', in: UPSTREAM, args: '1-2', once: true, parse: parseKeepalive },
   {
     name: 'keepalive_requests',
@@ -56,10 +57,14 @@ function parseUpstream(call: Call): void {
     servers: [],
     method: 'round_robin',
     hashKey: null,
+    zone: null,
     keepalive: { ...DEFAULT_KEEPALIVE },
+    sticky: null,
     scripts: [],
     scriptLimits: null,
     scriptOnError: null,
+    scriptAllowFetch: null,
+    scriptEjectAfter: null,
   }
   run.interpret(call.block, openScope(call.scope, { context: 'upstream', upstream }))
   if (run.upstreamNames.has(name.toLowerCase())) {
@@ -95,6 +100,8 @@ function parseServer(call: Call): void {
     maxConns: 0,
     backup: false,
     down: false,
+    drain: false,
+    route: '',
   }
   for (const parameter of parameters) readServerParameter(call, parameter, server)
   const endpoint = parseEndpoint(word.text, {})
@@ -111,18 +118,26 @@ function parseServer(call: Call): void {
 function readServerParameter(call: Call, word: Word, server: Draft<UpstreamServerModel>): void {
   const [, key = '', value = ''] = /^([a-z_]+)(?:=(.*))?$/s.exec(word.text) ?? []
   const isWord = word.text === key
-  if (isWord && (key === 'backup' || key === 'down')) server[key] = true
-  else if (isWord && (key === 'resolve' || key === 'drain')) refuseUnbuilt(call, word)
+  if (isWord && (key === 'backup' || key === 'down' || key === 'drain')) server[key] = true
+  else if (isWord && key === 'resolve') refuseUnbuilt(call, word)
   else if (isWord) invalidParameter(call, word, SERVER_PARAMETERS)
   else if (key === 'weight') readNumber(call, word, value, 1, (number) => (server.weight = number))
   else if (key === 'max_fails') readNumber(call, word, value, 0, (number) => (server.maxFails = number))
   else if (key === 'max_conns') readNumber(call, word, value, 0, (number) => (server.maxConns = number))
   else if (key === 'fail_timeout') readFailTimeout(call, word, value, server)
-  else if (['service', 'route', 'slow_start'].includes(key)) refuseUnbuilt(call, word)
+  else if (key === 'route') readRoute(call, word, value, server)
+  else if (['service', 'slow_start'].includes(key)) refuseUnbuilt(call, word)
   else invalidParameter(call, word, SERVER_PARAMETERS)
 }
 
-const SERVER_PARAMETERS = '"weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "backup" or "down"'
+const SERVER_PARAMETERS =
+  '"weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "route=TEXT", "backup", "drain" or "down"'
+
+/** nginx's bound; a cookie's value holds neither spaces nor what ends it. */
+function readRoute(call: Call, word: Word, value: string, server: Draft<UpstreamServerModel>): void {
+  if (/^[^\s\x00-\x1f\x7f;,"\\]{1,32}$/.test(value)) server.route = value
+  else invalidParameter(call, word, 'at most 32 characters of a cookie, such as "route=a"')
+}
 
 function refuseUnbuilt({ run }: Call, word: Word): void {
   run.error(word.where, `the parameter "${word.text}" of an upstream's server is not built yet; remove it`)
@@ -174,6 +189,14 @@ function parseRandom(call: Call): void {
     return
   }
   choose(call, first ? 'random two' : 'random')
+}
+
+/** The size is nginx's: here a peer takes what it takes. */
+function parseZone(call: Call): void {
+  const [name, size] = call.args as [Word, Word?]
+  const bytes = size === undefined ? 0 : parseOffset(size.text)
+  if (bytes === null) invalidValue(call, size!, 'a size, such as "64k"')
+  else call.scope.upstream!.zone = name.text
 }
 
 function parseKeepalive(call: Call): void {

@@ -12,16 +12,12 @@ import type { Call, Context, Run, Scope } from './scope.ts'
 
 /** Directives of the documented interface that this version does not build. */
 const UNBUILT: ReadonlySet<string> = new Set([
-  'admin',
   'check',
   'check_http_expect_alive',
   'check_http_send',
   'check_keepalive_requests',
   'check_shm_size',
   'check_status',
-  'script_canary',
-  'session_map',
-  'store',
   'stream',
   'tcp',
 ])

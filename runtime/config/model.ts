@@ -75,6 +75,81 @@ export interface HttpModel {
   /** Variables that exist because some `set`, capture, map … names them, in order of appearance; lower-case. */
   readonly variables: readonly string[]
   readonly scriptWatch: boolean
+  /** Generations whose scripts are kept for going back to (`script_generations`). */
+  readonly scriptGenerations: number
+  /** Where shared state lives. */
+  readonly store: StoreModel
+  /** ms for one call of the store. */
+  readonly storeTimeout: number
+  readonly sessionMaps: readonly SessionMapModel[]
+  /** `limit_req_zone` and `limit_conn_zone`; each name is there once. */
+  readonly limitZones: readonly LimitZoneModel[]
+  /** The admin API; null: there is none. */
+  readonly admin: AdminModel | null
+}
+
+/** `admin` */
+export interface AdminModel {
+  readonly where: Where
+  readonly address: { readonly host: string; readonly port: number } | { readonly path: string }
+  /** Its first line is what a caller has to show, absolute; null: nobody has to. */
+  readonly tokenFile: string | null
+  /** Names that it may be called by, besides addresses and `localhost`; lower-case. */
+  readonly hosts: readonly string[]
+}
+
+export type StoreModel = MemoryModel | RedisModel
+
+export interface MemoryModel {
+  readonly kind: 'memory'
+  /** Bytes. */
+  readonly size: number
+}
+
+export interface RedisModel {
+  readonly kind: 'redis'
+  readonly mode: 'single' | 'cluster' | 'sentinel'
+  /** The server; nodes of the cluster; the sentinels. Empty with `path`. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  /** A socket in the file system, or null. */
+  readonly path: string | null
+  /** The master's name. */
+  readonly sentinel: string | null
+  readonly username: string | null
+  readonly password: string | null
+  /** A file that holds the password, absolute. */
+  readonly passwordFile: string | null
+  readonly database: number
+  readonly tls: boolean
+  /** A file of certificates to trust, absolute. */
+  readonly tlsCa: string | null
+  /** Begins every key. */
+  readonly prefix: string
+}
+
+/** `session_map` */
+export interface SessionMapModel {
+  readonly where: Where
+  readonly name: string
+  /** ms */
+  readonly ttl: number
+  /** Entries. */
+  readonly max: number
+  readonly onError: 'hash' | 'stale' | 'closed'
+}
+
+/** What requests or connections are counted by. */
+export interface LimitZoneModel {
+  readonly where: Where
+  readonly kind: 'req' | 'conn'
+  readonly name: string
+  readonly key: Template
+  /** Bytes of the states, as nginx counts them. */
+  readonly size: number
+  /** Thousandths of a request per second; of a `conn` zone 0. */
+  readonly rate: number
+  /** `sync`: counted in the store, wherever it is used. */
+  readonly sync: boolean
 }
 
 /** `combined` is always there. */
@@ -257,6 +332,8 @@ export interface UpstreamModel {
     | 'random two'
   /** The key of `hash`. */
   readonly hashKey: Template | null
+  /** Name of `zone`: failures of peers are counted over all workers. null: each counts its own. */
+  readonly zone: string | null
   /** `local`: idle connections are not shared between locations (nginx: the default, and `keepalive N local`). */
   readonly keepalive: {
     readonly size: number // 32; 0: none
@@ -265,10 +342,38 @@ export interface UpstreamModel {
     readonly timeout: number // 60 s
     readonly time: number // 1 h
   }
+  readonly sticky: StickyModel | null
   readonly scripts: ScriptModel[]
   readonly scriptLimits: Partial<ScriptLimits> | null
   readonly scriptOnError: 'closed' | 'open' | null
+  readonly scriptAllowFetch: readonly FetchRule[] | null
+  readonly scriptEjectAfter: number | null
 }
+
+/** `sticky`: how requests of one client keep to one server. */
+export type StickyModel =
+  | { readonly kind: 'map'; readonly where: Where; readonly map: string; readonly key: Template }
+  | {
+      readonly kind: 'cookie'
+      readonly where: Where
+      readonly name: string
+      /** Seconds; null: the cookie goes with the browser's session. */
+      readonly expires: number | 'max' | null
+      readonly domain: Template | null
+      readonly path: string | null
+      readonly httpOnly: boolean
+      readonly secure: boolean
+      readonly sameSite: Template | null
+    }
+  | { readonly kind: 'route'; readonly where: Where; readonly lookups: readonly Template[] }
+  | {
+      readonly kind: 'learn'
+      readonly where: Where
+      readonly creates: readonly Template[]
+      readonly lookups: readonly Template[]
+      /** The session map that its zone stands for. */
+      readonly map: string
+    }
 
 export interface UpstreamServerModel {
   readonly where: Where
@@ -280,6 +385,10 @@ export interface UpstreamServerModel {
   readonly maxConns: number // 0
   readonly backup: boolean
   readonly down: boolean
+  /** Only requests that are bound to it by `sticky` go there. */
+  readonly drain: boolean
+  /** What `sticky` knows it by; '': a hash of its address. */
+  readonly route: string
 }
 
 export interface ScriptModel {
@@ -287,7 +396,93 @@ export interface ScriptModel {
   /** Absolute path, as `node:fs` takes it (decoded, not a byte string). */
   readonly file: string
   readonly params: Readonly<Record<string, string>>
+  readonly canary?: CanaryModel
+  readonly shadow?: ShadowModel
+  readonly record?: RecordModel
 }
+
+/** `script_shadow`: a candidate that runs beside a script, and nothing comes of it. */
+export interface ShadowModel {
+  readonly where: Where
+  /** Absolute path. */
+  readonly file: string
+  /** Of the requests, in hundredths of a percent. */
+  readonly sample: number
+}
+
+/** `script_record`: a journal of what the hooks of a script find, ask and decide. */
+export interface RecordModel {
+  readonly where: Where
+  /** As `node:fs` takes it; relative to the prefix. */
+  readonly file: string
+  /** Of the requests, in hundredths of a percent. */
+  readonly sample: number
+  /** Bytes of the file, after which it goes on in a new one; the one before it is kept as `FILE.1`. */
+  readonly max: number
+  /** Header fields whose values are masked, in lower case. */
+  readonly mask: readonly string[]
+  /** Query arguments whose values are masked, in lower case. */
+  readonly maskArgs: readonly string[]
+}
+
+/** `script_canary`: a second version of a script, for a share of the keys. */
+export interface CanaryModel {
+  readonly where: Where
+  /** Absolute path. */
+  readonly file: string
+  /** Of the keys, in hundredths of a percent. */
+  readonly percent: number
+  /** null: the client's address. */
+  readonly key: Template | null
+  /** How much more often than those of the script its hooks may fail, in hundredths of a percent. */
+  readonly maxErrors: number
+  /** ms that 99 of 100 calls may take; null: what those of the script take, and a margin. */
+  readonly maxLatency: number | null
+  /** Calls that are waited for before it is judged. */
+  readonly minCalls: number
+}
+
+/** One entry of `script_allow_fetch`; `none` is the empty list. */
+export type FetchRule =
+  | { readonly kind: 'upstreams' | 'any' }
+  | { readonly kind: 'block'; readonly cidr: Cidr }
+  | FetchUrlRule
+
+/** `https://api.example.com:8443/v1`, `https://*.example.com`, `*.example.com`. */
+export interface FetchUrlRule {
+  readonly kind: 'url'
+  /** null: either, each on its own port. */
+  readonly scheme: 'http:' | 'https:' | null
+  /** As `URL.hostname` has it; of a wildcard what follows the asterisk, with its dot. */
+  readonly host: string
+  readonly wildcard: boolean
+  /** As `URL.port` has it: empty for the scheme's own. */
+  readonly port: string
+  /** The path and what is below it; empty: all. */
+  readonly path: string
+}
+
+/** `limit_req` */
+export interface LimitReqModel {
+  readonly where: Where
+  readonly zone: string
+  /** Requests beyond the rate that wait or pass. */
+  readonly burst: number
+  /** Those of them that do not wait; Infinity: `nodelay`. */
+  readonly delay: number
+  /** Counted in the store, together with all who share it. */
+  readonly store: boolean
+}
+
+/** `limit_conn` */
+export interface LimitConnModel {
+  readonly where: Where
+  readonly zone: string
+  readonly max: number
+}
+
+export const LIMIT_LOG_LEVELS = ['info', 'notice', 'warn', 'error'] as const
+export type LimitLogLevel = (typeof LIMIT_LOG_LEVELS)[number]
 
 export interface AccessRule {
   readonly where: Where
@@ -485,6 +680,14 @@ export interface Settings {
 
   // access and rules
   access?: readonly AccessRule[]
+  limitReqs?: readonly LimitReqModel[]
+  limitReqStatus?: number // 503
+  limitReqLogLevel?: LimitLogLevel
+  limitReqDryRun?: boolean
+  limitConns?: readonly LimitConnModel[]
+  limitConnStatus?: number // 503
+  limitConnLogLevel?: LimitLogLevel
+  limitConnDryRun?: boolean
   /** URI of `auth_request`; `off` is ''. */
   authRequest?: string
   authRequestSets?: readonly AuthRequestSet[]
@@ -549,8 +752,19 @@ export interface Settings {
   resolver?: ResolverModel
   resolverTimeout?: number // 30s
 
+  // WebSockets whose messages hooks read
+  wsPermessageDeflate?: boolean
+  wsMaxMessageSize?: number
+  wsSendQueue?: number
+  wsCloseTimeout?: number
+  wsPingInterval?: number // 0: no pings
+  wsReconnectTries?: number // 0: off
+
   // scripts
   scripts?: readonly ScriptModel[]
   scriptLimits?: Partial<ScriptLimits>
   scriptOnError?: 'closed' | 'open'
+  scriptAllowFetch?: readonly FetchRule[]
+  /** Overruns in a row after which a script is taken out of service; 0: never. */
+  scriptEjectAfter?: number
 }

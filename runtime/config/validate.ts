@@ -2,9 +2,12 @@
  * What only the whole http block can tell: the same address, name or location twice, formats and upstreams that
  * other lines refer to.
  */
+import { checkSticky } from './directives-sticky.ts'
 import type {
   AccessLogModel,
   HttpModel,
+  LimitConnModel,
+  LimitReqModel,
   ListenModel,
   LocationContent,
   LocationModel,
@@ -17,10 +20,12 @@ import { canonicalHost } from './values.ts'
 
 export function validate(run: Run, http: HttpDraft): void {
   checkListens(run, http.servers)
+  checkSticky(run, http)
   for (const server of http.servers) checkLocations(run, server.locations)
   eachBlock(http, (settings, content) => {
     for (const log of settings.accessLogs ?? []) resolveFormat(run, log, http)
     checkUpstreamPort(run, content)
+    checkLimits(run, settings, http)
   })
 }
 
@@ -52,6 +57,16 @@ function resolveFormat(run: Run, log: AccessLogModel, http: Pick<HttpModel, 'log
   if (format) (log as Draft<AccessLogModel>).format = format.name
   else
     run.error(log.where, `unknown log format "${log.format}"; define it with "log_format ${log.format} ...;"`)
+}
+
+/** Zones may be defined further down than they are used. */
+function checkLimits(run: Run, { limitReqs = [], limitConns = [] }: Settings, http: HttpDraft): void {
+  const check = ({ where, zone }: LimitReqModel | LimitConnModel, kind: 'req' | 'conn', define: string) => {
+    if (!http.limitZones.some((known) => known.kind === kind && known.name === zone))
+      run.error(where, `unknown zone "${zone}"; define it with "${define}"`)
+  }
+  for (const limit of limitReqs) check(limit, 'req', `limit_req_zone KEY zone=${limit.zone}:10m rate=10r/s;`)
+  for (const limit of limitConns) check(limit, 'conn', `limit_conn_zone KEY zone=${limit.zone}:10m;`)
 }
 
 /** A name that is an upstream has its ports in the upstream. */

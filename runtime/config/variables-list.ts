@@ -1,6 +1,6 @@
 /**
  * The variables that exist without being set in a configuration: nginx 1.31's core, proxy, upstream, realip,
- * stub_status, gzip and ssi variables, and `$sluice_generation`. Names only; `proxy/` gives them their values.
+ * stub_status, gzip, ssi and limit variables, and `$sluice_generation`. Names only; `proxy/` gives them their values.
  */
 
 export const BUILTIN_VARIABLES: ReadonlySet<string> = new Set(
@@ -18,7 +18,7 @@ export const BUILTIN_VARIABLES: ReadonlySet<string> = new Set(
   upstream_header_time upstream_response_length upstream_response_time upstream_status
 
   connections_active connections_reading connections_waiting connections_writing date_gmt date_local gzip_ratio
-  realip_remote_addr realip_remote_port sluice_generation
+  limit_conn_status limit_req_status realip_remote_addr realip_remote_port sluice_generation
   `
     .split(/\s+/)
     .filter((name) => name !== ''),
@@ -58,8 +58,8 @@ export const FOREIGN_VARIABLES: ReadonlySet<string> = new Set(
   ancient_browser fastcgi_path_info fastcgi_script_name geoip_area_code geoip_city
   geoip_city_continent_code geoip_city_country_code geoip_city_country_code3 geoip_city_country_name
   geoip_country_code geoip_country_code3 geoip_country_name geoip_dma_code geoip_latitude geoip_longitude
-  geoip_org geoip_postal_code geoip_region geoip_region_name http3 invalid_referer limit_conn_status
-  limit_req_status memcached_key modern_browser msie secure_link secure_link_expires slice_range ssl_alpn_protocol
+  geoip_org geoip_postal_code geoip_region geoip_region_name http3 invalid_referer
+  memcached_key modern_browser msie secure_link secure_link_expires slice_range ssl_alpn_protocol
   ssl_cipher ssl_ciphers ssl_client_cert ssl_client_escaped_cert ssl_client_fingerprint ssl_client_i_dn
   ssl_client_i_dn_legacy ssl_client_raw_cert ssl_client_s_dn ssl_client_s_dn_legacy ssl_client_serial
   ssl_client_sigalg ssl_client_v_end ssl_client_v_remain ssl_client_v_start ssl_client_verify ssl_curve ssl_curves

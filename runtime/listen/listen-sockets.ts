@@ -2,7 +2,8 @@
  * The listening sockets of the process. They outlive generations: a reload opens what is new, closes what is gone,
  * and leaves the rest as it is, so that no connection is refused.
  */
-import { rmSync } from 'node:fs'
+import cluster from 'node:cluster'
+import { chmodSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
 export interface ListenAddress {
@@ -32,10 +33,15 @@ export class ListenError extends Error {
 export class ListenSockets {
   readonly #servers = new Map<string, Server>()
   readonly #accept: (socket: Socket, key: string) => void
+  readonly #clearPath: (path: string) => Promise<void>
 
-  /** `accept` gets each connection with the key of the address it came in on. */
-  constructor(accept: (socket: Socket, key: string) => void) {
+  /**
+   * `accept` gets each connection with the key of the address it came in on. @param clearPath removes the file of a unix
+   * socket that nobody listens behind any more
+   */
+  constructor(accept: (socket: Socket, key: string) => void, clearPath = clearStalePath) {
     this.#accept = accept
+    this.#clearPath = clearPath
   }
 
   get keys(): string[] {
@@ -88,9 +94,7 @@ export class ListenSockets {
     } catch (error) {
       if (!(error instanceof ListenError) || error.code !== 'EADDRINUSE' || address.path === undefined)
         throw error
-      if (await answers(address.path)) throw error
-      // Left over from a process that died: nobody listens behind it.
-      rmSync(address.path)
+      await this.#clearPath(address.path)
       return this.#tryListen(address)
     }
   }
@@ -107,9 +111,18 @@ export class ListenSockets {
         address.path === undefined
           ? { host: address.host, port: address.port, ipv6Only: address.ipv6only }
           : { path: address.path, writableAll: true, readableAll: true }
-      server.listen({ ...where, backlog, exclusive: true }, () => resolve(server))
+      server.listen({ ...where, backlog }, () => {
+        // A worker is handed the socket of its supervisor, which knows nothing of its mode.
+        if (cluster.isWorker && address.path !== undefined) chmodSync(address.path, 0o666)
+        resolve(server)
+      })
     })
   }
+}
+
+/** Left over from a process that died: nobody listens behind it. */
+export async function clearStalePath(path: string): Promise<void> {
+  if (!(await answers(path))) rmSync(path, { force: true })
 }
 
 function answers(path: string): Promise<boolean> {

@@ -5,6 +5,7 @@
 import { METHODS, WITHOUT_BACKUP } from './methods.ts'
 import type { GroupOptions, Method, ServerOptions } from './options.ts'
 import { Peer } from './peer.ts'
+import type { PeerListener } from './peer-news.ts'
 import { PeerSet } from './peer-set.ts'
 import { Ring } from './ring.ts'
 import type { Picker } from './search.ts'
@@ -19,6 +20,8 @@ export class UpstreamGroup {
   readonly backup: PeerSet | null
   /** One peer and no backup: it is used whatever its failures. */
   readonly single: boolean
+  /** Failures are counted over all processes that share the group (`zone`). */
+  readonly shared: boolean
   readonly pick: Picker
   /** Whole seconds. */
   readonly now: () => number
@@ -38,6 +41,7 @@ export class UpstreamGroup {
     this.primary = new PeerSet(split === -1 ? this.peers : this.peers.slice(0, split))
     this.backup = split === -1 ? null : new PeerSet(this.peers.slice(split))
     this.single = this.peers.length === 1
+    this.shared = options.shared ?? false
     this.pick = METHODS[options.method]
     this.now = now
     this.random = random
@@ -48,6 +52,12 @@ export class UpstreamGroup {
   get ring(): Ring {
     this.#ring ??= new Ring(this.primary.peers)
     return this.#ring
+  }
+
+  /** Has what happens to the peers of a shared group told to others. */
+  tell(listener: PeerListener): void {
+    if (!this.shared || this.single) return
+    for (const peer of this.peers) peer.watch = (event) => listener(this, peer, event)
   }
 
   /**

@@ -27,6 +27,10 @@ export interface ServerOptions {
   readonly maxConns: number
   readonly backup: boolean
   readonly down: boolean
+  /** Takes only requests that are bound to it. Default: false */
+  readonly drain?: boolean
+  /** What such requests know it by. Default: a hash of its address */
+  readonly route?: string
 }
 
 export type Method =
@@ -55,6 +59,8 @@ export interface GroupOptions {
   readonly method: Method
   readonly servers: readonly ServerOptions[]
   readonly keepalive: KeepaliveOptions
+  /** Failures are counted over all processes that share the group (`zone`). */
+  readonly shared?: boolean
 }
 
 /** nginx's defaults since 1.29.7. */

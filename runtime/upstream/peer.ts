@@ -20,6 +20,10 @@ export class Peer {
   readonly failTimeout: number
   readonly maxConns: number
   down: boolean
+  /** Takes only requests that are bound to it. */
+  drain: boolean
+  /** What such requests know it by; '': a hash of its address. */
+  readonly route: string
   /** `weight`, lowered by failures and recovering with each pick. */
   effectiveWeight: number
   currentWeight = 0
@@ -30,6 +34,10 @@ export class Peer {
   accessed = 0
   /** Second since which `failTimeout` counts: the last failure, or the last probe. */
   checked = 0
+  /** Seconds beyond `failTimeout` that it is left to another process to try it first (`zone`). */
+  patience = 0
+  /** Hears of failures and what comes of them, where other processes share them (`zone`). */
+  watch: ((event: 'failed' | 'probed' | 'recovered') => void) | null = null
   /** The same address in the group that replaced this one; requests still in flight here count there too. */
   #successor: Peer | null = null
 
@@ -43,6 +51,8 @@ export class Peer {
     this.failTimeout = Math.ceil(server.failTimeout / 1000)
     this.maxConns = server.maxConns
     this.down = server.down
+    this.drain = server.drain === true
+    this.route = server.route ?? ''
     this.effectiveWeight = server.weight
   }
 
@@ -54,7 +64,7 @@ export class Peer {
   /** Rests after failures. @param clock whole seconds; read only if there were failures */
   resting(clock: () => number): boolean {
     if (this.fails === 0 || this.maxFails === 0 || this.fails < this.maxFails) return false
-    return clock() - this.checked <= this.failTimeout
+    return clock() - this.checked <= this.failTimeout + this.patience
   }
 
   /** A request begins. When it is the probe of a failed peer, others wait another `failTimeout`. */
@@ -63,7 +73,10 @@ export class Peer {
     // Without failures `checked` means nothing until the next one sets it: no need to read the clock.
     if (this.fails > 0) {
       const now = clock()
-      if (now - this.checked > this.failTimeout) this.checked = now
+      if (now - this.checked > this.failTimeout) {
+        this.checked = now
+        this.#tell('probed')
+      }
     }
     this.#successor?.begin(clock)
   }
@@ -71,19 +84,46 @@ export class Peer {
   /** A request ended well: forgets the failures if none came since the last probe began. */
   endWell(): void {
     this.connections--
-    if (this.accessed < this.checked) this.fails = 0
+    if (this.fails > 0 && this.accessed < this.checked) {
+      this.fails = 0
+      this.#tell('recovered')
+    }
     this.#successor?.endWell()
   }
 
   endFailed(clock: () => number): void {
     this.connections--
-    this.fails++
+    this.#fail(this.fails + 1, clock)
+    this.#tell('failed')
+    this.#successor?.endFailed(clock)
+  }
+
+  #fail(fails: number, clock: () => number): void {
+    this.fails = fails
     this.accessed = this.checked = clock()
     if (this.maxFails > 0) {
       const lost = Math.floor(this.weight / this.maxFails)
       this.effectiveWeight = Math.max(0, this.effectiveWeight - lost)
     }
-    this.#successor?.endFailed(clock)
+  }
+
+  /** The one that took this one's place tells it itself. */
+  #tell(event: 'failed' | 'probed' | 'recovered'): void {
+    if (this.#successor === null) this.watch?.(event)
+  }
+
+  /** It failed in another process. @param fails counted there */
+  hearFailure(clock: () => number, fails: number): void {
+    this.#fail(Math.max(this.fails + 1, fails), clock)
+  }
+
+  /** Another process tries it. */
+  hearProbe(clock: () => number): void {
+    if (this.fails > 0) this.checked = clock()
+  }
+
+  hearRecovery(): void {
+    this.fails = 0
   }
 
   /** A request to the only peer of its group ended: such a peer is never given up. */
@@ -107,6 +147,7 @@ export class Peer {
     this.fails = previous.fails
     this.accessed = previous.accessed
     this.checked = previous.checked
+    this.patience = previous.patience
     if (previous.weight === this.weight) this.effectiveWeight = previous.effectiveWeight
     previous.#successor = this
   }

@@ -42,6 +42,11 @@ export class Search {
   }
 
   eligible(peer: Peer): boolean {
+    return !peer.drain && this.takes(peer)
+  }
+
+  /** Whether a request that is bound to this peer may go there. */
+  takes(peer: Peer): boolean {
     return !peer.down && !peer.full && !this.hasTried(peer.index) && !peer.resting(this.group.now)
   }
 

@@ -58,6 +58,11 @@ export class Selection extends Search {
     return METHODS[method](this, key)?.index ?? -1
   }
 
+  /** What the group's own method would choose, as `peek`. */
+  peekConfigured(): number {
+    return this.group.pick(this, this.#key)?.index ?? -1
+  }
+
   /**
    * Takes the peer at this index of the group for this try, whatever its state.
    * @throws RangeError when there is none

@@ -75,8 +75,8 @@ http {${httpSettings()}
 `
 }
 
-/** Connections that stay open: HTTP keep-alive on `/`, WebSocket tunnels to `tunnel` on `/ws`. */
-export function idleConfig(places: Places, tunnel: number, forNginx: boolean): string {
+/** Connections that stay open: HTTP keep-alive on `/`, WebSockets to `tunnel` on `/ws`, with a script there if asked. */
+export function idleConfig(places: Places, tunnel: number, forNginx: boolean, script = false): string {
   return `${mainSettings(places.folder, forNginx)}
 http {${httpSettings()}
   upstream pool {${serverLines(places)}
@@ -90,7 +90,7 @@ http {${httpSettings()}
       proxy_pass http://127.0.0.1:${tunnel};
       proxy_read_timeout 3600s;
       proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
+      proxy_set_header Connection "upgrade";${script ? '\n      script scripts/hooks.js;' : ''}
     }
   }
 }

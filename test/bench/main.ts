@@ -1,7 +1,7 @@
 // `npm run bench`: Sluice beside its peers on this machine, in one run.
 //
 //   npm run bench                      every case
-//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle
+//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle, websocket, swap, stall
 //   npm run bench -- --quick           short rounds, small bodies, few connections: does it work at all
 //
 // Numbers go to standard output as markdown, progress to standard error.
@@ -9,6 +9,9 @@
 import { bulkCase } from './case-bulk.ts'
 import { plainCase, scriptedCase } from './case-http.ts'
 import { idleCase } from './case-idle.ts'
+import { stallCase } from './case-stall.ts'
+import { swapCase } from './case-swap.ts'
+import { webSocketCase } from './case-websocket.ts'
 import { machineText } from './tools.ts'
 
 interface Case {
@@ -43,6 +46,21 @@ const CASES: readonly Case[] = [
     name: 'idle',
     title: 'Idle connections: growth of resident memory',
     run: (quick) => idleCase(quick ? 500 : 10_000),
+  },
+  {
+    name: 'swap',
+    title: 'Swaps: a saved script, and what a generation holds',
+    run: (quick) => (quick ? swapCase(5, 5) : swapCase(30, 50)),
+  },
+  {
+    name: 'stall',
+    title: 'Hostile scripts: CPU time for which one keeps the event loop',
+    run: (quick) => stallCase(quick ? 1 : 3),
+  },
+  {
+    name: 'websocket',
+    title: 'WebSocket echo: 64-byte messages, 64 connections',
+    run: (quick) => webSocketCase(quick ? QUICK : { rounds: 5, seconds: 2, warmUp: 2 }),
   },
 ]
 

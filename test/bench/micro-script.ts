@@ -6,6 +6,7 @@
  */
 import {
   type BalancerView,
+  type BodyChunk,
   DEFAULT_LIMITS,
   type HeaderAccess,
   type HookRequest,
@@ -13,13 +14,36 @@ import {
   type PeerInfo,
   type Phase,
   type ScriptHost,
+  type WebSocketState,
+  type WebSocketView,
 } from '../../runtime/phases.ts'
 import { loadScript, releaseRequest, type Script } from '../../runtime/script/engine.ts'
+import { MemoryStore } from '../../runtime/store/memory-store.ts'
+import { SessionMap } from '../../runtime/store/session-map.ts'
 
 const NO_OP = 'export function access(r) {}'
 const BALANCER = `
 export function balancer(r, upstream) {
   return upstream.hash(r.variables.arg_userId, { consistent: true })
+}`
+const MAP = "import { map } from 'sluice:store'\nconst users = map('users')\n"
+const MAP_HIT = `${MAP}
+export function balancer(r, upstream) {
+  return users.getOrSet(r.variables.arg_userId, () => upstream.leastConn().name)
+}`
+const MAP_HIT_ASYNC = `${MAP}
+export async function balancer(r, upstream) {
+  return await users.getOrSet(r.variables.arg_userId, () => upstream.leastConn().name)
+}`
+const VARIABLE = `
+export function balancer(r, upstream) {
+  r.variables.arg_userId
+  return '10.0.0.2:8080'
+}`
+const VARIABLE_ASYNC = `
+export async function balancer(r, upstream) {
+  r.variables.arg_userId
+  return await '10.0.0.2:8080'
 }`
 const HEADERS = `
 export function access(r) {
@@ -40,6 +64,13 @@ const CONTEXT = `
 export function access(r) {
   r.ctx.user = 1
 }`
+
+const BODY_FILTER = 'export function bodyFilter(r, chunk, { last }) {}'
+const WS_NOTHING = 'export function wsMessage(r, msg, ws) {}'
+const WS_READ =
+  "export function wsMessage(r, msg, ws) { if (msg.from === 'client' && msg.data === '') return null }"
+const WS_REPLACE = "export function wsMessage(r, msg, ws) { return 'replaced' }"
+const WS_STATE = 'export function wsMessage(r, msg, ws) { ws.state.count = (ws.state.count ?? 0) + 1 }'
 
 const PEERS: PeerInfo[] = ['10.0.0.1:8080', '10.0.0.2:8080'].map((address) => {
   return { name: address, address, weight: 1, backup: false, down: false, connections: 0, fails: 0 }
@@ -94,6 +125,24 @@ class Balancer implements BalancerView {
   }
 }
 
+const CHUNK: BodyChunk = { data: Buffer.alloc(1024, 'x'), last: false, replace: () => {} }
+
+class Socket implements WebSocketView {
+  readonly protocol = ''
+  readonly reconnects = 0
+  readonly message = { from: 'client', data: Buffer.from('{"type":"message"}'), binary: false } as const
+  readonly end = null
+  readonly states = new Map<string, WebSocketState>()
+  last: Uint8Array = NOTHING
+  replace(data: Uint8Array): void {
+    this.last = data
+  }
+  send(): void {}
+  close(): void {}
+}
+
+const NOTHING = new Uint8Array(0)
+
 class Request implements HookRequest {
   scriptState: unknown = null
   readonly method = 'GET'
@@ -104,8 +153,8 @@ class Request implements HookRequest {
   status = 0
   readonly requestHeaders = new Fields()
   readonly responseHeaders = new Fields()
-  readonly bodyChunk = null
-  readonly webSocket = null
+  readonly bodyChunk = CHUNK
+  readonly webSocket = new Socket()
   readonly balancer = new Balancer()
   readonly closed = false
   answer(): void {}
@@ -120,6 +169,14 @@ class Request implements HookRequest {
   }
 }
 
+const USERS = new SessionMap(new MemoryStore({ size: 1024 * 1024 }), {
+  name: 'users',
+  ttl: 3_600_000,
+  max: 1000,
+  onError: 'hash',
+})
+await USERS.set('user1001', '"10.0.0.2:8080"')
+
 const HOST: ScriptHost = {
   generation: 1,
   worker: 0,
@@ -127,6 +184,8 @@ const HOST: ScriptHost = {
   log: () => {},
   variable: () => ({ get: () => 'user1001', set: null }),
   template: () => () => '',
+  fetch: () => ({ read() {}, write: () => true, finish() {}, abort() {} }),
+  map: () => USERS,
 }
 
 function load(source: string): Promise<Script> {
@@ -156,8 +215,17 @@ async function measure(name: string, source: string, phase: Phase, expected: Out
 
 await measure('a hook that does nothing', NO_OP, 'access', Outcome.PASS)
 await measure('balancer: consistent hash of a variable', BALANCER, 'balancer', Outcome.PEER)
+await measure('balancer: names a peer by itself', VARIABLE, 'balancer', Outcome.PEER)
+await measure('balancer: a session map knows it', MAP_HIT, 'balancer', Outcome.PEER)
+await measure('balancer: names a peer, async with an await', VARIABLE_ASYNC, 'balancer', Outcome.PEER)
+await measure('balancer: a session map knows it, awaited', MAP_HIT_ASYNC, 'balancer', Outcome.PEER)
 await measure('access: reads one header, sets another', HEADERS, 'access', Outcome.PASS)
 await measure('the same by indexing', INDEXED, 'access', Outcome.PASS)
 await measure('async, nothing awaited', NO_AWAIT, 'access', Outcome.PASS)
 await measure('async, awaiting a settled promise', ASYNC, 'access', Outcome.PASS)
+await measure('bodyFilter: pass (1 KB)', BODY_FILTER, 'bodyFilter', Outcome.PASS)
+await measure('wsMessage: nothing', WS_NOTHING, 'wsMessage', Outcome.PASS)
+await measure('wsMessage: reads who and what', WS_READ, 'wsMessage', Outcome.PASS)
+await measure('wsMessage: replace', WS_REPLACE, 'wsMessage', Outcome.REPLACED)
+await measure('wsMessage: takes ws.state over and changes it', WS_STATE, 'wsMessage', Outcome.PASS)
 await measure('r.ctx, to the end of the request', CONTEXT, 'access', Outcome.PASS)

@@ -78,7 +78,7 @@ test('init overwrites nothing, and writes nothing at all then', async () => {
 test('init takes one folder', async () => {
   const { code, stderr } = await runSluice(['init', 'a', 'b'], tempDir())
   assert.is(code, 1)
-  assert.is(stderr, 'sluice: init takes at most one folder: sluice init [DIR]\n')
+  assert.is(stderr, 'sluice: init takes at most one folder: sluice init [--typescript] [DIR]\n')
 })
 
 test.run()

@@ -63,7 +63,7 @@ test('a balancer hook: what it read, what it asked for, the peer, and the head t
   listen       127.0.0.1:8080
   server       example.com                         sluice.conf:6
   location     /chat                               sluice.conf:9
-  balancer     balancer.js                         chooses  N µs, first call N µs
+  balancer     balancer.js                         chooses 127.0.0.1:8001  N µs, first call N µs
                  $arg_userId = "7"
                  hash("7", consistent) -> 127.0.0.1:8001
   peer         127.0.0.1:8001                      of app, by balancer.js: hash("7", consistent)
@@ -138,6 +138,8 @@ export async function access(r) {
   rewrite      hooks.js                            passes  N µs
                  $http_x_tenant = "acme"
                  set $tenant = "acme"
+                 uri = "/x"
+                 set uri = "/t/x"
   rewrite      /x -> /t/x                          sluice.conf:4
   access       hooks.js                            passes  waited, N µs
                  $tenant = "acme"
@@ -161,6 +163,13 @@ test('a hook that throws is told with its own words and place', async () => {
     'bad.js': "export function access(r) {\n  throw new Error('out of order')\n}\n",
   })
   assert.match(printed, /access +bad\.js +failed/)
+  assert.match(
+    printed,
+    `                 Error: out of order
+                   2 |   throw new Error('out of order')
+                     |                  ^
+`,
+  )
   assert.match(printed, /log +\[error\] .*out of order/)
   assert.match(printed, /bad\.js:2/)
   assert.match(printed, /answer +500 Internal Server Error/)
@@ -282,7 +291,10 @@ test('a request that is none, and headers that cannot be given, are refused with
     [['GET /a b c'], '"GET /a b c" is not a request; write it as \'GET /path?key=1\''],
     [['/', '-H', 'no colon'], '"no colon" is not a header; write it as \'Name: value\''],
     [['/', '-H', 'A: b\r\nX: c'], '"A: b\\r\\nX: c" is not a header; write it as \'Name: value\''],
-    [['/', '-H', 'Content-Length: 5'], 'Content-Length follows from the body; give the body with -d'],
+    [
+      ['/', '-H', 'Content-Length: 5'],
+      'Content-Length follows from the body; give the body with -d or --response-body',
+    ],
     [
       ['/', '-H', 'Host: a', '-H', 'Host: b'],
       'the request is refused with 400: client sent duplicate host header',
@@ -308,8 +320,8 @@ test('a configuration that is wrong is located, and so is a script', async () =>
   )
   const scripted = 'server { listen 127.0.0.1:8080; script a.js; return 204; }\n'
   assert.match(
-    await refusal(scripted, ['/'], { 'a.js': 'export function access( {\n' }),
-    /^sluice: \[emerg\] .*a\.js:\d+/,
+    await refusal(scripted, ['/'], { 'a.js': 'export function access(r) {\n  return (\n}\n' }),
+    /^sluice: \[emerg\] .*a\.js:3:1: SyntaxError: .*\n {4}3 \| }\n {6}\| \^\n$/,
   )
 })
 

@@ -21,15 +21,21 @@ const SERVER = {
   maxConns: 0,
   backup: false,
   down: false,
+  drain: false,
+  route: '',
 }
 const UPSTREAM = {
   servers: [{ name: 'a', ...SERVER }],
   method: 'round_robin',
   hashKey: null,
+  zone: null,
   keepalive: { size: 32, local: true, requests: 1000, timeout: 60000, time: 3600000 },
+  sticky: null,
   scripts: [],
   scriptLimits: null,
   scriptOnError: null,
+  scriptAllowFetch: null,
+  scriptEjectAfter: null,
 }
 
 test('addresses to listen on', () => {
@@ -327,7 +333,7 @@ test('variables that blocks define are listed', () => {
 })
 
 test('upstreams', () => {
-  assert.equal(plain(httpOf(texts.UPSTREAMS, { '/etc/sluice/a.js': '' }).upstreams), [
+  assert.equal(plain(httpOf(texts.UPSTREAMS, { '/etc/sluice/a.js': '', '/etc/sluice/b.js': '' }).upstreams), [
     { ...UPSTREAM, name: 'defaults' },
     {
       ...UPSTREAM,
@@ -338,6 +344,7 @@ test('upstreams', () => {
         { ...SERVER, name: '[::1]:81', down: true },
       ],
       method: 'least_conn',
+      zone: 'all',
       keepalive: { size: 16, local: true, requests: 10, timeout: 20000, time: 600000 },
     },
     {
@@ -345,9 +352,26 @@ test('upstreams', () => {
       name: 'h',
       method: 'hash consistent',
       hashKey: '$arg_userId',
-      scripts: [{ file: '/etc/sluice/a.js', params: { mode: 'fast' } }],
+      scripts: [
+        {
+          file: '/etc/sluice/a.js',
+          params: { mode: 'fast' },
+          canary: {
+            file: '/etc/sluice/b.js',
+            percent: 1250,
+            key: null,
+            maxErrors: 100,
+            maxLatency: null,
+            minCalls: 50,
+          },
+        },
+      ],
       scriptLimits: { cpu: 10 },
       scriptOnError: 'open',
+      scriptEjectAfter: 0,
+      scriptAllowFetch: [
+        { kind: 'url', scheme: 'https:', host: 'a.example', wildcard: false, port: '', path: '' },
+      ],
     },
     {
       ...UPSTREAM,

@@ -7,7 +7,12 @@ import { knownNames } from '../../runtime/config/directive-table.ts'
 import * as texts from './golden-texts.ts'
 import { httpOf, locationOf, modelOf, parse, plain, problemsOf } from './parsed.ts'
 
-const SCRIPT_FILES = { '/etc/sluice/a.js': '', '/etc/sluice/lib/b.js': '' }
+const SCRIPT_FILES = {
+  '/etc/sluice/a.js': '',
+  '/etc/sluice/lib/b.js': '',
+  '/etc/sluice/lib/c.js': '',
+  '/etc/sluice/lib/d.js': '',
+}
 
 const PREFIXED_LOG = {
   path: '/srv/logs/access.log',
@@ -199,6 +204,55 @@ test('script_watch is a setting of http', () => {
   assert.is(httpOf('').scriptWatch, true)
 })
 
+test('script_generations is a setting of http', () => {
+  assert.is(httpOf(texts.CORE).scriptGenerations, 3)
+  assert.is(httpOf('').scriptGenerations, 10)
+})
+
+test('the admin interface is a setting of http', () => {
+  const admin = (text: string) => plain(httpOf(`admin ${text};`).admin)
+  assert.equal(plain(httpOf(texts.CORE).admin), {
+    address: { host: '0.0.0.0', port: 9145 },
+    tokenFile: '/etc/sluice/token',
+    hosts: ['admin.example'],
+  })
+  assert.equal(admin('9145'), { address: { host: '127.0.0.1', port: 9145 }, tokenFile: null, hosts: [] })
+  assert.equal(admin('[::1]:9145'), { address: { host: '::1', port: 9145 }, tokenFile: null, hosts: [] })
+  assert.equal(admin('unix:/run/a.sock'), { address: { path: '/run/a.sock' }, tokenFile: null, hosts: [] })
+  assert.is(httpOf('').admin, null)
+})
+
+test('the store, its deadline and its maps are settings of http', () => {
+  const { store, storeTimeout, sessionMaps } = httpOf(texts.CORE)
+  assert.equal(plain(store), {
+    kind: 'redis',
+    mode: 'cluster',
+    addresses: [
+      { host: '::1', port: 7000 },
+      { host: 'cache.example', port: 6379 },
+    ],
+    path: null,
+    sentinel: null,
+    username: 'app',
+    password: 's/ecret',
+    passwordFile: null,
+    database: 0,
+    tls: true,
+    tlsCa: '/etc/sluice/ca.pem',
+    prefix: 'app:',
+  })
+  assert.is(storeTimeout, 80)
+  assert.equal(
+    sessionMaps.map(({ where, ...map }) => map),
+    [
+      { name: 'users', ttl: 1_800_000, max: 1000, onError: 'stale' },
+      { name: 'rooms', ttl: 3_600_000, max: 1_000_000, onError: 'hash' },
+    ],
+  )
+  assert.equal(httpOf('').store, { kind: 'memory', size: 64 * 1024 * 1024 })
+  assert.is(httpOf('').storeTimeout, 50)
+})
+
 test('paths that are not given are below the prefix', () => {
   assert.equal(plain(httpOf('').settings), {
     root: '/srv/html',
@@ -312,6 +366,19 @@ test('proxying', () => {
   })
 })
 
+test('WebSockets whose messages hooks read', () => {
+  assert.equal(locationOf(texts.WEB_SOCKETS).settings, {
+    wsPermessageDeflate: false,
+    wsMaxMessageSize: 2 * 1024 * 1024,
+    wsSendQueue: 512 * 1024,
+    wsCloseTimeout: 2000,
+    wsPingInterval: 0,
+    wsReconnectTries: 5,
+  })
+  assert.is(locationOf('ws_reconnect on;').settings.wsReconnectTries, 3)
+  assert.is(locationOf('ws_reconnect off;').settings.wsReconnectTries, 0)
+})
+
 test('proxy_pass to a unix socket, with variables, and switched off lists', () => {
   assert.equal(locationOf('proxy_pass http://unix:/run/a.sock:/x;').content.proxyPass?.fixed, {
     scheme: 'http',
@@ -336,13 +403,59 @@ test('proxy_pass to a unix socket, with variables, and switched off lists', () =
 })
 
 test('scripts', () => {
-  const { scripts, scriptLimits, scriptOnError } = httpOf(texts.SCRIPTS, SCRIPT_FILES).settings
+  const { scripts, scriptLimits, scriptOnError, scriptEjectAfter } = httpOf(
+    texts.SCRIPTS,
+    SCRIPT_FILES,
+  ).settings
   assert.equal(plain(scripts), [
     { file: '/etc/sluice/a.js', params: {} },
-    { file: '/etc/sluice/lib/b.js', params: { key: '$arg_k', empty: '', path: '/x=y' } },
+    {
+      file: '/etc/sluice/lib/b.js',
+      params: { key: '$arg_k', empty: '', path: '/x=y' },
+      canary: {
+        file: '/etc/sluice/lib/c.js',
+        percent: 500,
+        key: '$arg_userId',
+        maxErrors: 50,
+        maxLatency: 20,
+        minCalls: 100,
+      },
+      shadow: { file: '/etc/sluice/lib/d.js', sample: 1000 },
+      record: {
+        file: 'logs/hooks.journal',
+        sample: 50,
+        max: 1048576,
+        mask: ['cookie', 'x-secret'],
+        maskArgs: [],
+      },
+    },
   ])
-  assert.equal(scriptLimits, { memory: 67108864, stack: 131072, cpu: 20, wall: 2000 })
+  assert.is(scriptEjectAfter, 3)
+  assert.equal(scriptLimits, { memory: 67108864, stack: 131072, cpu: 20, load: 200, wall: 2000 })
   assert.is(scriptOnError, 'open')
+})
+
+test('what scripts may fetch', () => {
+  const { settings, servers } = httpOf(texts.SCRIPTS, SCRIPT_FILES)
+  const url = { kind: 'url', scheme: null, host: '', wildcard: false, port: '', path: '' }
+  assert.equal(plain(settings.scriptAllowFetch), [
+    { kind: 'upstreams' },
+    { kind: 'any' },
+    { ...url, scheme: 'https:', host: 'api.example', port: '8443', path: '/v1/%7euser' },
+    { ...url, scheme: 'http:', host: '.xn--bcher-kva.example', wildcard: true },
+    { ...url, host: '.example.com', wildcard: true },
+    { ...url, scheme: 'http:', host: '[::1]' },
+    { kind: 'block', cidr: { kind: 'ip', bytes: [10, 0, 0, 0], bits: 8 } },
+    {
+      kind: 'block',
+      cidr: { kind: 'ip', bytes: [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], bits: 128 },
+    },
+  ])
+  assert.equal(servers[0].locations[0].settings.scriptAllowFetch, [])
+  const upstreams = httpOf(texts.UPSTREAMS, { '/etc/sluice/a.js': '', '/etc/sluice/b.js': '' }).upstreams
+  assert.equal(upstreams.find(({ name }) => name === 'h')?.scriptAllowFetch, [
+    { ...url, scheme: 'https:', host: 'a.example' },
+  ])
 })
 
 test('what tunes nginx itself is accepted and leaves no trace; what could be missed is told once', () => {
@@ -354,7 +467,7 @@ test('what tunes nginx itself is accepted and leaves no trace; what could be mis
     '1:31: accepted, but without effect in Sluice: "resolver"',
   ])
   assert.equal(problemsOf(texts.MAIN), [
-    '2:1: accepted, but without effect in Sluice: "user", "worker_processes 4", "worker_rlimit_nofile", "worker_rlimit_core", "working_directory", "load_module"',
+    '2:1: accepted, but without effect in Sluice: "user", "worker_rlimit_nofile", "worker_rlimit_core", "working_directory", "load_module"',
   ])
   assert.equal(parse('worker_processes 1; events { worker_connections 10; }').problems, [])
 })

@@ -97,6 +97,12 @@ set_real_ip_from unix:;
 rewrite_log on;
 uninitialized_variable_warn off;
 script_watch off;
+script_generations 3;
+store rediss://app:s%2Fecret@[::1]:7000,cache.example/0 cluster prefix=app: tls_ca=ca.pem;
+store_timeout 80ms;
+session_map users ttl=30m max=1000 on_error=stale;
+session_map rooms;
+admin 0.0.0.0:9145 token_file=token host=Admin.example;
 root html;
 index index.html $arg_index /last.html;
 etag off;
@@ -237,6 +243,15 @@ proxy_busy_buffers_size 32k;
 proxy_max_temp_file_size 0;
 `
 
+export const WEB_SOCKETS = `
+ws_permessage_deflate off;
+ws_max_message_size 2m;
+ws_send_queue 512k;
+ws_close_timeout 2s;
+ws_ping_interval 0;
+ws_reconnect on tries=5;
+`
+
 export const UPSTREAMS = `
 upstream defaults { server a; }
 upstream all {
@@ -252,18 +267,33 @@ upstream all {
   keepalive_timeout 20s;
   keepalive_time 10m;
 }
-upstream h { hash $arg_userId consistent; server a; script a.js mode=fast; script_limits cpu=10ms; script_on_error open; }
+upstream h { hash $arg_userId consistent; server a; script a.js mode=fast; script_canary b.js percent=12.5; script_limits cpu=10ms; script_on_error open; script_eject_after 0; script_allow_fetch https://a.example:443/; }
 upstream m { hash $request_uri; server a; keepalive 0; }
 upstream i { ip_hash; server a; }
 upstream r { random two least_conn; server a; }
 upstream s { random; server a; }
 `
 
+export const STICKY = `
+upstream m { server a route=one; server b drain; sticky map=users key=$arg_user-$arg_room; }
+upstream c { server a; sticky cookie peer expires=1h domain=.$host path=/app httponly secure samesite=Lax; }
+upstream d { server a; sticky cookie peer expires=max samesite=$arg_s; }
+upstream r { server a; sticky route $cookie_route \${arg_route}; }
+upstream l { server a; sticky learn create=$upstream_cookie_s lookup=$cookie_s lookup=$arg_s zone=sessions:1m timeout=1h header sync; }
+session_map users;
+`
+
 export const SCRIPTS = `
 script a.js;
 script lib/b.js key=$arg_k empty= path=/x=y;
-script_limits memory=64m stack=128k cpu=20ms wall=2s;
+script_canary lib/c.js percent=5% key=$arg_userId max_errors=0.5% max_latency=20ms min_calls=100;
+script_shadow lib/d.js sample=10%;
+script_record logs/hooks.journal sample=0.5% max=1m mask=Cookie,x-secret mask_args=;
+script_eject_after 3;
+script_limits memory=64m stack=128k cpu=20ms load=200ms wall=2s;
 script_on_error open;
+script_allow_fetch upstreams any https://API.example:8443/v1/%7euser http://*.b\xc3\xbccher.example *.example.com http://[::1] 10.0.0.0/8 fd00::1;
+server { location / { script_allow_fetch none; } }
 `
 
 export const INERT = `
@@ -307,4 +337,20 @@ mirror /b;
 mirror_request_body off;
 auth_request_set $user $upstream_http_x_user;
 server { auth_request off; add_after_body ''; mirror off; }
+`
+
+export const LIMITS = `
+limit_req_zone $binary_remote_addr zone=one:10m rate=10r/s;
+limit_req_zone "$arg_a$arg_b" zone=two:32k rate=5r/m sync;
+limit_conn_zone $server_name zone=perserver:1m;
+limit_req zone=one;
+limit_req zone=two burst=20 delay=8;
+limit_req_status 429;
+limit_req_log_level warn;
+limit_req_dry_run on;
+limit_conn perserver 65535;
+limit_conn_status 429;
+limit_conn_log_level info;
+limit_conn_dry_run on;
+server { limit_req zone=two burst=5 nodelay store; }
 `

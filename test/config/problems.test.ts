@@ -6,7 +6,7 @@ import { formatProblem } from '../../runtime/config/parse.ts'
 import { MAX_MESSAGE } from '../../runtime/config/problems.ts'
 import { parse, problemsOf } from './parsed.ts'
 
-const FILES = { '/etc/sluice/a.js': '' }
+const FILES = { '/etc/sluice/a.js': '', '/etc/sluice/b.js': '' }
 
 function inHttp(text: string): string[] {
   return problemsOf(`http {\n${text}\n}`, FILES)
@@ -182,23 +182,43 @@ test('what is known but not built is named as such', () => {
   assert.equal(
     problemsOf(`tcp { a b; c { d e; } }
 stream { }
-http { store memory; session_map a; admin 127.0.0.1:1; server { location / { check_status; access_by_lua_file a.lua; lua_code_cache off; js_content a; proxy_cache a; proxy_cache b; } } upstream u { server a; check interval=1; sticky cookie a; least_time header; } }`),
+http { store memory; session_map a; server { location / { check_status; access_by_lua_file a.lua; lua_code_cache off; js_content a; proxy_cache a; proxy_cache b; } } upstream u { server a; check interval=1; least_time header; } }`),
     [
       '1:1: "tcp" is not built yet; remove the block',
       '2:1: "stream" is not built yet; remove the block',
-      '3:8: "store" is not built yet; remove the line',
-      '3:22: "session_map" is not built yet; remove the line',
-      '3:37: "admin" is not built yet; remove the line',
-      '3:78: "check_status" is not built yet; remove the line',
-      '3:92: "access_by_lua_file" is an OpenResty directive; write the hook in JavaScript and load it with "script FILE;"',
-      '3:118: "lua_code_cache" is an OpenResty directive; write the hook in JavaScript and load it with "script FILE;"',
-      '3:138: "js_content" is an njs directive; write the hook as an export of a file and load it with "script FILE;"',
-      '3:152: "proxy_cache" is an nginx directive that Sluice does not have yet (2 times); remove the lines',
-      '3:209: "check" is not built yet; remove the line',
-      '3:227: "sticky" is an nginx directive that Sluice does not have yet; remove the line',
-      '3:244: "least_time" is an nginx directive that Sluice does not have yet; remove the line',
+      '3:59: "check_status" is not built yet; remove the line',
+      '3:73: "access_by_lua_file" is an OpenResty directive; write the hook in JavaScript and load it with "script FILE;"',
+      '3:99: "lua_code_cache" is an OpenResty directive; write the hook in JavaScript and load it with "script FILE;"',
+      '3:119: "js_content" is an njs directive; write the hook as an export of a file and load it with "script FILE;"',
+      '3:133: "proxy_cache" is an nginx directive that Sluice does not have yet (2 times); remove the lines',
+      '3:190: "check" is not built yet; remove the line',
+      '3:208: "least_time" is an nginx directive that Sluice does not have yet; remove the line',
     ],
   )
+})
+
+test('the admin interface', () => {
+  const cases: [text: string, problem: string][] = [
+    [
+      'x',
+      '2:7: invalid address "x" in "admin"; write "127.0.0.1:PORT", "[::1]:PORT", "PORT" (of 127.0.0.1) or "unix:PATH"',
+    ],
+    [
+      '0.0.0.0:9145',
+      '2:7: "admin 0.0.0.0:9145" can be reached from other machines; add "token_file=FILE", or listen on 127.0.0.1',
+    ],
+    [
+      '*:9145 host=a',
+      '2:7: "admin *:9145" can be reached from other machines; add "token_file=FILE", or listen on 127.0.0.1',
+    ],
+    ['9145 token=x', '2:12: invalid parameter "token=x" of "admin"; write "token_file=FILE" or "host=NAME"'],
+    ['9145 host=-', '2:12: invalid parameter "host=-" of "admin"; write "token_file=FILE" or "host=NAME"'],
+    [
+      '9145-9150',
+      '2:7: invalid address "9145-9150" in "admin"; write "127.0.0.1:PORT", "[::1]:PORT", "PORT" (of 127.0.0.1) or "unix:PATH"',
+    ],
+  ]
+  for (const [text, problem] of cases) assert.equal(inHttp(`admin ${text};`), [problem])
 })
 
 test('the top level', () => {
@@ -234,11 +254,152 @@ server { script_watch on; }`),
       '3:19: duplicate parameter "a" of "script"; remove one',
       '4:15: invalid parameter "cpu=0" of "script_limits"; write a time from 1ms to 60s, such as "cpu=50ms"',
       '4:21: invalid parameter "memory=1k" of "script_limits"; write a size from 1m to 4g, such as "memory=32m"',
-      '4:31: invalid parameter "foo=1" of "script_limits"; write "memory=SIZE", "stack=SIZE", "cpu=TIME" or "wall=TIME"',
-      '4:37: invalid parameter "wall" of "script_limits"; write "memory=SIZE", "stack=SIZE", "cpu=TIME" or "wall=TIME"',
+      '4:31: invalid parameter "foo=1" of "script_limits"; write "memory=SIZE", "stack=SIZE", "cpu=TIME", "load=TIME" or "wall=TIME"',
+      '4:37: invalid parameter "wall" of "script_limits"; write "memory=SIZE", "stack=SIZE", "cpu=TIME", "load=TIME" or "wall=TIME"',
       '5:17: invalid value "maybe" in "script_on_error"; write "closed" or "open"',
       '6:14: invalid value "1" in "script_watch"; write "on" or "off"',
       '7:10: "script_watch" is not allowed here (in server); write it inside http',
+    ],
+  )
+})
+
+test('shared state', () => {
+  assert.equal(
+    inHttp(`store disk;
+store_timeout 0;
+session_map 9users;
+session_map users ttl=0 max=0 on_error=maybe size=1m;
+session_map users;
+server { session_map rooms; }`),
+    [
+      '2:7: invalid store "disk"; write "memory" or an address such as "redis://127.0.0.1:6379/0", with further nodes after commas',
+      '3:15: a call needs some time; write a time above 0, such as "50ms"',
+      '4:13: invalid map name "9users"; write letters, digits, "_" and "-"',
+      '5:19: invalid parameter "ttl=0" of "session_map"; write a time above 0, such as "ttl=1h"',
+      '5:25: invalid parameter "max=0" of "session_map"; write a number from 1 on, such as "max=1000000"',
+      '5:31: invalid value "maybe" in "session_map"; write "hash", "stale" or "closed"',
+      '5:46: invalid parameter "size=1m" of "session_map"; write "ttl=TIME", "max=N" or "on_error=hash|stale|closed"',
+      '6:13: duplicate session_map "users"; remove one',
+      '7:10: "session_map" is not allowed here (in server); write it inside http',
+    ],
+  )
+  const stores: [text: string, problem: string][] = [
+    [
+      'memory size=1k',
+      '2:14: invalid parameter "size=1k" of "store"; write a size from 1m on, such as "size=64m"',
+    ],
+    [
+      'redis://u:p@a:0',
+      '2:7: invalid store "redis://u:…@a:0"; write "memory" or an address such as "redis://127.0.0.1:6379/0", with further nodes after commas',
+    ],
+    ['redis://a,b', '2:7: several addresses need "cluster" or "sentinel=NAME"; add one of them'],
+    ['redis://a/1 cluster', '2:7: a cluster has database 0 only; remove the number at the end'],
+    ['redis://a cluster sentinel=x', '2:25: a store is a cluster or has a sentinel; remove one'],
+    [
+      'redis://a prefix=a*b',
+      '2:17: invalid parameter "prefix=a*b" of "store"; write letters, digits, ":", ".", "_" and "-", such as "prefix=sluice:"',
+    ],
+  ]
+  for (const [text, problem] of stores) assert.equal(inHttp(`store ${text};`), [problem])
+})
+
+test('what scripts may fetch', () => {
+  const instead =
+    'write "upstreams", "any", "none", "https://HOST[:PORT][/PATH]", "https://*.DOMAIN", "*.DOMAIN" or a block of addresses such as "10.0.0.0/8"'
+  const wrong = [
+    'example.com',
+    'chat',
+    'ftp://a.example',
+    'https://',
+    'https://a.example:0x50',
+    'https://a.example:70000',
+    'https://u:p@a.example',
+    'https://a.example/?q',
+    'https://a.example/a/../b',
+    'https://a.example/%2e%2e',
+    'https://*',
+    'https://*.',
+    'https://a.*.example',
+    'https://*.1.2.3.4',
+    '*.example.com:81',
+    '*',
+    '10.0.0.1/8',
+    '10.0.0.0/33',
+    'ANY',
+  ]
+  for (const entry of wrong) {
+    assert.equal(inHttp(`script_allow_fetch ${entry};`), [
+      `2:20: invalid parameter "${entry}" of "script_allow_fetch"; ${instead}`,
+    ])
+  }
+  assert.equal(inHttp('script_allow_fetch;\nscript_allow_fetch none any;\nscript_allow_fetch any;'), [
+    '2:1: invalid number of arguments in "script_allow_fetch"; it takes at least 1 argument',
+    '3:20: "none" stands alone; remove it or the others',
+    '4:1: "script_allow_fetch" is duplicate; it stands in line 3 already, remove one',
+  ])
+})
+
+test('canaries, ejection and kept generations of scripts', () => {
+  assert.equal(
+    inHttp(`script_canary a.js percent=5;
+script a.js;
+script_canary a.js percent=5;
+script_canary none.js share=5 key= percent=101 percent=1;
+script_eject_after -1;
+script_generations 0;
+server { script_canary a.js percent=5; script_generations 3; }
+upstream u { server a; script a.js; script_canary b.js percent=1 max_errors=1 max_latency=0 min_calls=0; }
+upstream v { server a; script a.js; script_canary b.js key=$none; script_canary b.js percent=1; }`),
+    [
+      '2:1: "script_canary" has no "script" before it on this level; write it below the line it is for',
+      '4:15: the canary is the script itself; write the file of the second version',
+      '5:1: the script "/etc/sluice/a.js" before it has a canary already; remove one',
+      '5:15: cannot read the script "/etc/sluice/none.js"; correct the path or make the file',
+      '5:23: invalid parameter "share=5" of "script_canary"; write "percent=N", "key=VALUE", "max_errors=N%", "max_latency=TIME" or "min_calls=N"',
+      '5:31: invalid parameter "key=" of "script_canary"; write a value with variables, such as "key=$arg_userId"',
+      '5:36: invalid parameter "percent=101" of "script_canary"; write a share from 0 to 100, such as "percent=5"',
+      '5:48: duplicate parameter "percent" of "script_canary"; remove one',
+      '6:20: invalid value "-1" in "script_eject_after"; write a number from 1 to 1000000, or 0 for never',
+      '7:20: invalid value "0" in "script_generations"; write a number from 1 to 1000',
+      '8:10: "script_canary" has no "script" before it on this level; write it below the line it is for',
+      '8:40: "script_generations" is not allowed here (in server); write it inside http',
+      '9:66: invalid parameter "max_errors=1" of "script_canary"; write a share from 0% to 100%, such as "max_errors=1%"',
+      '9:79: invalid parameter "max_latency=0" of "script_canary"; write a time above 0, such as "max_latency=20ms"',
+      '9:93: invalid parameter "min_calls=0" of "script_canary"; write a number from 1 to 1000000, such as "min_calls=50"',
+      '10:37: "script_canary" says no share; add "percent=N", such as "percent=5"',
+      '10:56: unknown variable "$none"; define it with "set" or "map"',
+      '10:67: the script "/etc/sluice/a.js" before it has a canary already; remove one',
+    ],
+  )
+})
+
+test('who follows a script', () => {
+  assert.equal(
+    inHttp(`script_shadow a.js;
+script_record j;
+script a.js;
+script_shadow a.js;
+script_shadow none.js sample=101% percent=5 sample=1%;
+script_record j sample=5 max=1k mask=a,,b mask_args=a=b;
+script_record j;
+server { script_record j; }
+upstream u { server a; script_shadow a.js; }`),
+    [
+      '2:1: "script_shadow" has no "script" before it on this level; write it below the line it is for',
+      '3:1: "script_record" has no "script" before it on this level; write it below the line it is for',
+      '5:15: the shadow is the script itself; write the file of the candidate',
+      '6:1: the script "/etc/sluice/a.js" before it has a "script_shadow" already; remove one',
+      '6:15: cannot read the script "/etc/sluice/none.js"; correct the path or make the file',
+      '6:23: invalid parameter "sample=101%" of "script_shadow"; write a share from 0% to 100%, such as "sample=1%"',
+      '6:35: invalid parameter "percent=5" of "script_shadow"; write "sample=VALUE"',
+      '6:45: duplicate parameter "sample" of "script_shadow"; remove one',
+      '7:17: invalid parameter "sample=5" of "script_record"; write a share from 0% to 100%, such as "sample=1%"',
+      '7:26: invalid parameter "max=1k" of "script_record"; write a size from 64k to 64g, such as "max=64m"',
+      '7:33: invalid parameter "mask=a,,b" of "script_record"; write names of header fields, such as "mask=authorization,cookie"; "mask=" masks none',
+      '7:43: invalid parameter "mask_args=a=b" of "script_record"; write names of query arguments, such as "mask_args=token,password"; "mask_args=" masks none',
+      '8:1: the script "/etc/sluice/a.js" before it has a "script_record" already; remove one',
+      '9:10: "script_record" has no "script" before it on this level; write it below the line it is for',
+      '10:24: "script_shadow" has no "script" before it on this level; write it below the line it is for',
     ],
   )
 })
@@ -341,6 +502,35 @@ test('a problem is one line, whatever it quotes, and not longer than a line may 
   assert.is(formatProblem({ where, message: 'x', severity: 'error' }), 'grün.conf:1:2: x')
   const [problem] = parse(`pid a; etag on; error_log x ${'y'.repeat(5000)};`).problems.slice(-1)
   assert.ok(problem!.message.length <= MAX_MESSAGE + 3)
+})
+
+test('WebSockets whose messages hooks read', () => {
+  assert.equal(
+    inLocation(`ws_max_message_size 0;
+ws_send_queue 2g;
+ws_close_timeout 0;
+ws_ping_interval soon;
+ws_permessage_deflate maybe;
+ws_reconnect yes;`),
+    [
+      '2:21: invalid value "0" in "ws_max_message_size"; write a size from 1 to 1g',
+      '3:15: invalid value "2g" in "ws_send_queue"; write a size from 1 to 1g',
+      '4:18: invalid value "0" in "ws_close_timeout"; write a time above 0',
+      '5:18: invalid value "soon" in "ws_ping_interval"; write a time, such as "30s", "500ms" or "1h30m"',
+      '6:23: invalid value "maybe" in "ws_permessage_deflate"; write "on" or "off"',
+      '7:14: invalid value "yes" in "ws_reconnect"; write "on" or "off"',
+    ],
+  )
+  for (const [words, instead] of [
+    ['on tries=0', '"tries=N" with N from 1 to 1000'],
+    ['on tries=1001', '"tries=N" with N from 1 to 1000'],
+    ['on 3', '"tries=N" with N from 1 to 1000'],
+    ['off tries=3', 'nothing behind "off"'],
+  ]) {
+    assert.equal(inLocation(`ws_reconnect ${words};`), [
+      `2:${15 + words!.indexOf(' ')}: invalid parameter "${words!.split(' ')[1]}" of "ws_reconnect"; write ${instead}`,
+    ])
+  }
 })
 
 test.run()

@@ -12,7 +12,8 @@ const TOPICS =
   http_header_buffers http_uri http_try_files http_error_page http_variables map rewrite rewrite_if rewrite_set proxy
   proxy_chunked proxy_cookie proxy_redirect proxy_next_upstream proxy_next_upstream_tries proxy_request_buffering
   proxy_connection_headers proxy_websocket upstream upstream_hash upstream_ip_hash upstream_least_conn upstream_random
-  upstream_keepalive upstream_max_conns`.split(/\s+/)
+  upstream_keepalive upstream_max_conns limit_req limit_req2 limit_req_delay limit_req_dry_run limit_conn limit_conn_complex
+  limit_conn_dry_run`.split(/\s+/)
 
 const USAGE = `node test/conformance/run.mjs FOLDER [FILE...] [options]
   FOLDER            a copy of nginx-tests (the folder with the .t files and lib/)

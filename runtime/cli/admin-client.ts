@@ -1,0 +1,219 @@
+/**
+ * The commands' way to the admin API of a running proxy: where it is (`--admin`, or the `admin` line of the
+ * configuration), the token, and one request at a time. Says what went wrong in a sentence.
+ */
+import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { LocatedProblem } from '../admin/problem.ts'
+import { readToken } from '../admin/token.ts'
+import type { AdminModel } from '../config/model.ts'
+import { parseConfig } from '../config/parse.ts'
+import { ArgumentError } from './arguments.ts'
+import { makeStyle, type Style } from './style.ts'
+
+/** Exit codes of the commands. */
+export const Exit = { DONE: 0, REFUSED: 1, UNREACHABLE: 2 } as const
+
+/** ms; a script may take its time to load. */
+const TIMEOUT = 60_000
+
+/** Nobody answers. */
+export class UnreachableError extends Error {}
+
+/** The proxy has said no. */
+export class RefusedError extends Error {
+  readonly problems: readonly LocatedProblem[]
+
+  constructor(message: string, problems: readonly LocatedProblem[]) {
+    super(message)
+    this.problems = problems
+  }
+}
+
+const OPTIONS = {
+  config: { type: 'string', short: 'c' },
+  prefix: { type: 'string', short: 'p' },
+  admin: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+export const CLIENT_HELP = `
+  -c, --config file    : configuration whose "admin" says where the proxy is (default: sluice.conf)
+  -p, --prefix path    : prefix of relative paths (default: the working directory)
+  --admin address      : where the proxy is: HOST:PORT, PORT or unix:PATH
+  --json               : the answer as the API gives it
+  SLUICE_TOKEN         : the token (default: the one of token_file)
+`
+
+/** A command line that talks to the API. */
+export interface ClientCommand {
+  readonly words: readonly string[]
+  readonly json: boolean
+  readonly help: boolean
+  readonly client: AdminClient
+  readonly style: Style
+}
+
+/** @throws ArgumentError with a sentence for the user */
+export function parseClientCommand(name: string, args: readonly string[]): ClientCommand {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+    const { json = false, help = false } = values
+    const client = new AdminClient(() => findAdmin(values))
+    return { words: positionals, json, help, client, style: makeStyle(process.stdout.isTTY) }
+  } catch (error) {
+    throw new ArgumentError(`${name}: ${(error as Error).message}`)
+  }
+}
+
+interface Place {
+  readonly address: AdminModel['address']
+  readonly token: string | null
+}
+
+function findAdmin(values: { admin?: string; config?: string; prefix?: string }): Place {
+  const token = process.env.SLUICE_TOKEN ?? null
+  if (values.admin !== undefined) return { address: readAddress(values.admin), token }
+  const prefix = resolve(values.prefix ?? '.')
+  const config = values.config ?? 'sluice.conf'
+  const { model } = parseConfig({ file: resolve(prefix, config), prefix })
+  const admin = model?.http?.admin
+  if (model === null)
+    throw new ArgumentError(`${config} cannot be read (see sluice -t); give the address with --admin ADDRESS`)
+  if (admin == null)
+    throw new ArgumentError(
+      `${config} has no "admin"; add "admin 127.0.0.1:9145;" to http, or give --admin ADDRESS`,
+    )
+  return { address: reachable(admin.address), token: token ?? readToken(admin) }
+}
+
+function readAddress(text: string): AdminModel['address'] {
+  if (text.startsWith('unix:')) return { path: resolve(text.slice(5)) }
+  const [, bracketed, plain, port] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? []
+  if (port === undefined)
+    throw new ArgumentError(`"--admin ${text}" is no address; write HOST:PORT, PORT or unix:PATH`)
+  return { host: bracketed ?? plain ?? '127.0.0.1', port: Number(port) }
+}
+
+/** What listens on every address is asked on this machine's own. */
+function reachable(address: AdminModel['address']): AdminModel['address'] {
+  if (!('host' in address)) return address
+  const own = { '0.0.0.0': '127.0.0.1', '::': '::1' }[address.host]
+  return own === undefined ? address : { ...address, host: own }
+}
+
+export class AdminClient {
+  readonly #find: () => Place
+  #place: Place | null = null
+
+  constructor(find: () => Place) {
+    this.#find = find
+  }
+
+  /** @throws RefusedError, UnreachableError, ArgumentError */
+  // biome-ignore lint/suspicious/noExplicitAny: the commands know what each path answers with
+  get(path: string): Promise<any> {
+    return this.#ask('GET', path, null, '')
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body: unknown = {}): Promise<any> {
+    return this.#ask(
+      method,
+      path,
+      method === 'DELETE' ? null : Buffer.from(JSON.stringify(body)),
+      'application/json',
+    )
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  push(path: string, script: Buffer): Promise<any> {
+    return this.#ask('PUT', path, script, 'text/javascript')
+  }
+
+  async #ask(method: string, path: string, body: Buffer | null, type: string): Promise<unknown> {
+    this.#place ??= this.#find()
+    const { status, text } = await exchange(this.#place, method, path, body, type)
+    const answer = parse(text)
+    if (status < 300) return answer
+    const { detail = `it answered ${status}`, problems = [] } = (answer ?? {}) as {
+      detail?: string
+      problems?: LocatedProblem[]
+    }
+    throw new RefusedError(detail, problems)
+  }
+}
+
+function exchange(place: Place, method: string, path: string, body: Buffer | null, type: string) {
+  const { address, token } = place
+  const to = 'path' in address ? { socketPath: address.path } : address
+  const where = 'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`
+  const headers: Record<string, string | number> = { Host: hostOf(address) }
+  if (token !== null) headers.Authorization = `Bearer ${token}`
+  if (body !== null) Object.assign(headers, { 'Content-Type': type, 'Content-Length': body.length })
+  return new Promise<{ status: number; text: string }>((done, failed) => {
+    const sent = request({ ...to, method, path, headers, timeout: TIMEOUT, agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part
+      })
+      response.on('end', () => done({ status: response.statusCode ?? 0, text }))
+      response.on('error', failed)
+    })
+    sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)))
+    sent.on('error', (error) =>
+      failed(new UnreachableError(`cannot talk to ${where}: ${error.message}; is it running?`)),
+    )
+    sent.end(body ?? undefined)
+  })
+}
+
+/** Addresses are names that every proxy answers to. */
+function hostOf(address: AdminModel['address']): string {
+  if (!('host' in address)) return 'localhost'
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+function parse(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+/** Runs a command; what goes wrong is a line on stderr, and below it what a script has wrong. @returns exit code */
+export async function runClient(work: () => Promise<string>): Promise<number> {
+  try {
+    process.stdout.write(await work())
+    return Exit.DONE
+  } catch (error) {
+    if (!(error instanceof RefusedError) && !(error instanceof UnreachableError)) throw error
+    process.stderr.write(`sluice: ${error.message}\n`)
+    if (!(error instanceof RefusedError)) return Exit.UNREACHABLE
+    for (const line of problemLines(error)) process.stderr.write(`${line}\n`)
+    return Exit.REFUSED
+  }
+}
+
+function problemLines({ message, problems }: RefusedError): string[] {
+  return problems.flatMap(({ file, line, column, message: what, excerpt }) => {
+    const text = `${file}:${line}:${column}: ${what}`
+    return [...(text === message ? [] : [`  ${text}`]), ...(excerpt === undefined ? [] : [excerpt])]
+  })
+}
+
+export function toJson(answer: unknown): string {
+  return `${JSON.stringify(answer, null, 2)}\n`
+}
+
+export function readScript(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new ArgumentError(`cannot read ${file}: ${(error as Error).message}`)
+  }
+}
