@@ -1,6 +1,6 @@
 /** Loads a script into a fresh sandbox: compiles it, checks its exports, prepares what its text mentions, runs `init`. */
 
-import { fromBytes, GuestError, Tag } from './guest-values.ts'
+import { fromBytes, GuestError, OutOfMemory, Tag } from './guest-values.ts'
 import { complaint, HOOKS, MIGRATE, SOCKET_HOOKS } from './hook-exports.ts'
 import { EvalFlag, Poisoned } from './instance.ts'
 import { linkPlace } from './link-place.ts'
@@ -191,7 +191,7 @@ function waitFor(sandbox: Sandbox, promise: Address, what: string): Promise<Addr
 function toScriptError(sandbox: Sandbox, error: unknown): unknown {
   const { modules } = sandbox.options
   if (error instanceof HookFailure) return faultError(modules, error.fault)
-  if (error instanceof Poisoned || error instanceof GuestError) {
+  if (error instanceof Poisoned || error instanceof GuestError || error instanceof OutOfMemory) {
     const frames = error instanceof Poisoned ? positionOf(error) : []
     return faultError(modules, { message: fromBytes(error.message), frames })
   }

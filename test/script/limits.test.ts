@@ -159,4 +159,11 @@ test('a sandbox too small to start is refused, not fatal', async () => {
   assert.ok(script.memoryUsed <= 8 * 1024 * 1024)
 })
 
+test('a script that leaves no memory for the rest of its loading is refused', async () => {
+  const hoard = `const kept = []
+    for (let size = 2 ** 20; size > 1024; size /= 2) try { for (;;) kept.push(new Uint8Array(size)) } catch {}
+    export function access() { return new URL('http://a/').href }`
+  assert.match(await refusal(hoard, { limits: { memory: 2 ** 24, load: 1000 } }), /out of memory/)
+})
+
 test.run()
