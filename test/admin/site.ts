@@ -85,9 +85,14 @@ export class AdminSite {
     const config = `http { access_log off;\n${make(...ports)}\n}\n`
     const site = new AdminSite(ports, config, files)
     await site.gateway.listen()
-    const change = await site.admin.prepare(site.#load().model!)
-    change.commit()
-    return site
+    try {
+      const change = await site.admin.prepare(site.#load().model!)
+      change.commit()
+      return site
+    } catch (error) {
+      await site.gateway.close()
+      throw error
+    }
   }
 
   #load() {
