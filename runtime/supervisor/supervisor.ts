@@ -32,12 +32,12 @@ import type { HistoryEntry, Removal, ScriptStatus } from '../script-registry.ts'
 import type { ScriptsSnapshot } from '../script-snapshot.ts'
 import type { Change, SwapResult } from '../swap.ts'
 import { VERSION } from '../version.ts'
-import { Backoff } from './backoff.ts'
+import { Crew } from './crew.ts'
 import { judge, type Verdict } from './judge.ts'
 import { mergeScripts, mergeUpstreams } from './merge.ts'
 import { type Digests, type Load, type Standing, SwapRefused } from './protocol.ts'
 import { SharedMemory } from './shared-memory.ts'
-import { type Outcome, WorkerHandle } from './worker-handle.ts'
+import type { Outcome, WorkerHandle } from './worker-handle.ts'
 
 export interface SupervisorOptions {
   readonly model: Model
@@ -51,10 +51,6 @@ type Settled = Extract<Verdict, { kind: 'ready' | 'same' }>
 
 /** Times that an act is begun again: a file changed while workers read it, or a worker died. */
 const MAX_TRIES = 5
-/** ms between two looks after the workers. */
-const ROUND = 1000
-/** ms after which a worker that was told to stop is killed. */
-const STOP_TIMEOUT = 5000
 /** Numbers that a reload may set are kept to: more would not be workers but an accident. */
 const MAX_WORKERS = 1024
 
@@ -67,12 +63,11 @@ export class Supervisor implements Control {
   readonly #memory = new SharedMemory(() =>
     this.log('warn', 'the memory store is made anew with another size; what the one before held is gone'),
   )
-  readonly #backoff = new Backoff()
-  /** By their numbers. */
-  readonly #workers: WorkerHandle[] = []
-  /** All that live, the leaving and the starting ones too. */
-  readonly #all = new Set<WorkerHandle>()
-  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #crew = new Crew({
+    log: (level, message) => this.log(level, message),
+    welcome: (handle) => this.#welcome(handle),
+    introduce: (handle, isWanted) => this.#introduceOne(handle, isWanted),
+  })
   #model: Model
   #logFiles: LogFiles
   #errorLog: ErrorLog
@@ -86,9 +81,6 @@ export class Supervisor implements Control {
   #acts: Promise<unknown> = Promise.resolve()
   /** Unix sockets whose files were looked after in this act. */
   #cleared = new Set<string>()
-  #restarts = 0
-  #stopping = false
-  #lastRound = performance.now()
 
   constructor({ model, files, prefix, load }: SupervisorOptions) {
     this.#model = model
@@ -103,15 +95,13 @@ export class Supervisor implements Control {
   async start(): Promise<void> {
     this.#memory.adopt(this.#model)
     this.log('notice', 'start worker processes')
-    const crew = this.#spawn(countWorkers(this.#model.main))
+    const crew = this.#crew.spawn(countWorkers(this.#model.main))
     try {
       await this.#act(() => this.#introduce(crew, 1))
     } catch (error) {
-      await this.#end(false)
+      await this.#crew.end(false)
       throw error
     }
-    this.#workers.push(...crew)
-    this.#every(ROUND, () => this.#lookAfter())
   }
 
   // ---- what it is ----
@@ -130,7 +120,7 @@ export class Supervisor implements Control {
 
   async status(): Promise<ControlStatus> {
     const rows = await Promise.all(
-      [...this.#all].map(async (handle): Promise<WorkerStatus | null> => {
+      [...this.#crew.all].map(async (handle): Promise<WorkerStatus | null> => {
         const { state } = handle
         if (state !== 'serving' && state !== 'leaving') return null
         const report = await handle.ask<WorkerReport>('report')
@@ -143,7 +133,7 @@ export class Supervisor implements Control {
       startedAt: this.#startedAt,
       generation: this.#generation,
       addresses: this.#addresses,
-      restarts: this.#restarts,
+      restarts: this.#crew.restarts,
       workers: rows.filter((row) => row !== null).sort((a, b) => a.worker - b.worker),
     }
   }
@@ -170,17 +160,13 @@ export class Supervisor implements Control {
     return standing.scripts
   }
 
-  get #serving(): WorkerHandle[] {
-    return this.#workers.filter(({ state }) => state === 'serving')
-  }
-
   async #askAll<T>(topic: string): Promise<T[]> {
-    const answers = await Promise.all(this.#serving.map((handle) => handle.ask<T>(topic)))
+    const answers = await Promise.all(this.#crew.serving.map((handle) => handle.ask<T>(topic)))
     return answers.filter((answer) => answer !== null)
   }
 
   async #askOne<T>(topic: string): Promise<T | null> {
-    for (const handle of this.#serving) {
+    for (const handle of this.#crew.serving) {
       const answer = await handle.ask<T>(topic)
       if (answer !== null) return answer
     }
@@ -193,7 +179,7 @@ export class Supervisor implements Control {
     const { model, problems, files } = this.#load()
     if (model === null) return { problems, swap: null }
     const swap = await swapTogether(this.companion, model, async () => {
-      return (await this.swap({ kind: 'reload', model }, () => this.#checkLogs(model)))!
+      return (await this.swap({ kind: 'reload', model }))!
     })
     this.files = files
     return { problems, swap }
@@ -217,6 +203,7 @@ export class Supervisor implements Control {
       const verdict = await this.#prepareAll(change)
       if (verdict.kind === 'same') return null
       try {
+        if (change.kind === 'reload') this.#checkLogs(change.model)
         beforeCommit?.()
       } catch (error) {
         await Promise.all(verdict.ready.map((handle) => handle.discard()))
@@ -225,14 +212,15 @@ export class Supervisor implements Control {
       if (change.kind === 'reload') this.#adopt(change.model)
       await this.#commitAll(verdict)
       const took = performance.now() - started
-      if (change.kind === 'reload') this.#resize(countWorkers(this.#model.main))
+      await this.#take()
+      if (change.kind === 'reload') this.#crew.resize(countWorkers(this.#model.main))
       return { generation: this.#generation, took }
     })
   }
 
   async changeServer(change: ServerChange): Promise<void> {
     const answers = await Promise.allSettled(
-      this.#serving.map((handle) => handle.channel.ask('change server', Infinity, change)),
+      this.#crew.serving.map((handle) => handle.channel.ask('change server', Infinity, change)),
     )
     const refused = answers.find((answer) => answer.status === 'rejected')
     if (refused !== undefined) throw refused.reason
@@ -241,45 +229,30 @@ export class Supervisor implements Control {
 
   async reopen(): Promise<void> {
     this.#logFiles.reopenAll()
-    await Promise.all([...this.#all].map((handle) => handle.ask('reopen')))
+    await Promise.all([...this.#crew.all].map((handle) => handle.ask('reopen')))
   }
 
   restart(): Promise<void> {
     return this.#act(async () => {
       this.log('notice', 'start new worker processes')
-      const fresh = this.#spawn(this.#workers.length)
+      const fresh = this.#crew.spawn(this.#crew.size)
       try {
         await this.#introduce(fresh, this.#generation)
       } catch (error) {
         for (const handle of fresh) handle.kill()
-        if (this.#stopping) return
+        if (this.#crew.ending) return
         throw error
       }
-      const before = this.#workers.splice(0, this.#workers.length, ...fresh)
       this.log('notice', 'new worker processes serve; the ones before shut down gracefully')
-      for (const handle of before) handle.leave(true)
     })
   }
 
   async stop(graceful: boolean): Promise<void> {
     this.log('notice', graceful ? 'gracefully shutting down' : 'exiting')
-    await this.#end(graceful)
+    await this.#crew.end(graceful)
     this.log('notice', 'exit')
     this.#memory.close()
     this.#logFiles.close()
-  }
-
-  async #end(graceful: boolean): Promise<void> {
-    this.#stopping = true
-    for (const timer of this.#timers) clearInterval(timer)
-    for (const handle of this.#all) handle.leave(graceful)
-    const killer = graceful ? null : setTimeout(() => this.#killAll(), STOP_TIMEOUT)
-    await Promise.all([...this.#all].map(({ exited }) => exited))
-    if (killer !== null) clearTimeout(killer)
-  }
-
-  #killAll(): void {
-    for (const handle of this.#all) handle.kill()
   }
 
   log(level: LogLevel, message: string): void {
@@ -291,7 +264,7 @@ export class Supervisor implements Control {
   /** One after the other. */
   #act<T>(work: () => Promise<T>): Promise<T> {
     const next = this.#acts.then(() => {
-      if (this.#stopping) throw new Error('it is shutting down')
+      if (this.#crew.ending) throw new Error('it is shutting down')
       this.#cleared = new Set()
       return work()
     })
@@ -301,7 +274,7 @@ export class Supervisor implements Control {
 
   async #prepareAll(change: Change): Promise<Settled> {
     for (let left = MAX_TRIES; ; left--) {
-      const crew = this.#serving
+      const crew = this.#crew.serving
       if (crew.length === 0) throw new Error('no worker serves')
       if (change.kind === 'removal' && !this.#isCurrent(change.removal)) return { kind: 'same' }
       const id = this.#generation + 1
@@ -325,12 +298,11 @@ export class Supervisor implements Control {
     this.#standing = null
     const done = await Promise.all(ready.map((handle) => handle.commit()))
     for (const [at, ok] of done.entries()) if (!ok) ready[at].kill()
-    await this.#take()
   }
 
   /** How things stand now, for a worker that has to be replaced. */
-  async #take(crew: readonly WorkerHandle[] = this.#serving): Promise<void> {
-    for (const handle of crew) {
+  async #take(): Promise<void> {
+    for (const handle of this.#crew.serving) {
       const standing = await handle.ask<Standing>('standing')
       if (standing === null) continue
       this.#standing = standing
@@ -363,7 +335,8 @@ export class Supervisor implements Control {
     if (done.includes(false)) throw new Error('a worker process ended before it could serve')
     this.#generation = generation
     this.#digests = digests
-    if (this.#standing === null) await this.#take(crew)
+    this.#crew.enlist(crew)
+    if (this.#standing === null) await this.#take()
   }
 
   #tellToLoad(handle: WorkerHandle, generation: number): Promise<Outcome> {
@@ -404,79 +377,19 @@ export class Supervisor implements Control {
 
   // ---- workers ----
 
-  #spawn(count: number): WorkerHandle[] {
-    return Array.from({ length: count }, (_, worker) => this.#spawnOne(worker))
-  }
-
-  #spawnOne(worker: number): WorkerHandle {
-    const handle = new WorkerHandle(worker)
-    const { channel } = handle
-    this.#all.add(handle)
-    this.log('notice', `start worker process ${handle.pid}`)
-    const leaveMemory = this.#memory.join(channel)
+  #welcome({ channel }: WorkerHandle): () => void {
     channel.answer('removal', (removal: Removal) => this.#onRemoval(removal))
     channel.answer('clear path', (path: string) => this.#clearPath(path))
-    void handle.exited.then((how) => {
-      leaveMemory()
-      this.#onExit(handle, how)
+    return this.#memory.join(channel)
+  }
+
+  async #introduceOne(handle: WorkerHandle, isWanted: () => boolean): Promise<void> {
+    // It boots while swaps go on.
+    await handle.hello
+    await this.#act(async () => {
+      if (isWanted()) await this.#introduce([handle], this.#generation)
+      else handle.leave(true)
     })
-    return handle
-  }
-
-  #onExit(handle: WorkerHandle, how: string): void {
-    this.#all.delete(handle)
-    this.log(how.includes('signal') ? 'alert' : 'notice', `worker process ${handle.pid} ${how}`)
-    if (this.#stopping || this.#workers[handle.worker] !== handle) return
-    this.#restarts++
-    const delay = this.#backoff.after(handle.age)
-    if (delay > 0) this.log('notice', `its place is taken in ${delay / 1000} s: it lived for a short time`)
-    this.#later(delay, () => this.#replace(handle))
-  }
-
-  /** The new one boots while swaps go on, and learns what to serve when it is its turn. */
-  #replace(gone: WorkerHandle): void {
-    if (this.#workers[gone.worker] !== gone) return
-    const handle = this.#spawnOne(gone.worker)
-    this.#act(async () => {
-      await handle.hello
-      if (this.#workers[gone.worker] !== gone) return handle.leave(true)
-      await this.#introduce([handle], this.#generation)
-      this.#workers[gone.worker] = handle
-    }).catch((error: Error) => {
-      if (this.#stopping) return
-      this.log('alert', `worker process ${handle.pid} cannot serve: ${error.message}`)
-      handle.kill()
-      this.#later(this.#backoff.after(0), () => this.#replace(gone))
-    })
-  }
-
-  /** `worker_processes` is another number. */
-  #resize(count: number): void {
-    for (const handle of this.#workers.splice(count)) handle.leave(true)
-    for (let worker = this.#workers.length; worker < count; worker++) this.#grow(worker)
-  }
-
-  #grow(worker: number): void {
-    const handle = this.#spawnOne(worker)
-    this.#workers[worker] = handle
-    this.#act(() => this.#introduce([handle], this.#generation)).catch((error: Error) => {
-      if (this.#stopping) return
-      this.log('alert', `worker process ${handle.pid} cannot serve: ${error.message}`)
-      handle.kill()
-    })
-  }
-
-  #lookAfter(): void {
-    const now = performance.now()
-    const wasHeldUp = now - this.#lastRound > 2 * ROUND
-    this.#lastRound = now
-    for (const handle of this.#all) {
-      if (wasHeldUp) handle.forgive()
-      else if (handle.isStuck) {
-        this.log('alert', `worker process ${handle.pid} gives no sign of life and is killed`)
-        handle.kill()
-      }
-    }
   }
 
   /** A worker has taken a script out of service; the others do the same. */
@@ -491,18 +404,6 @@ export class Supervisor implements Control {
     if (this.#cleared.has(path)) return
     this.#cleared.add(path)
     await clearStalePath(path)
-  }
-
-  #later(delay: number, work: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer)
-      work()
-    }, delay)
-    this.#timers.add(timer)
-  }
-
-  #every(period: number, work: () => void): void {
-    this.#timers.add(setInterval(work, period))
   }
 }
 

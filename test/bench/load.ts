@@ -47,10 +47,15 @@ export function writeLoadScript(folder: string): string {
   return path
 }
 
-/** Loads 127.0.0.1:`port` for `seconds`. @throws Error when wrk does not say what it did */
-export async function load(script: string, port: number, seconds: number): Promise<LoadResult> {
+/** Loads 127.0.0.1:`port` for `seconds`. @param cores of wrk @throws Error when wrk does not say what it did */
+export async function load(
+  script: string,
+  port: number,
+  seconds: number,
+  cores = String(LOAD_CORE),
+): Promise<LoadResult> {
   const wrk = [programPath('wrk'), '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', script]
-  const args = ['-c', String(LOAD_CORE), ...wrk, `http://127.0.0.1:${port}/`]
+  const args = ['-c', cores, ...wrk, `http://127.0.0.1:${port}/`]
   const child = spawn(programPath('taskset'), args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr])

@@ -1,7 +1,7 @@
 // `npm run bench`: Sluice beside its peers on this machine, in one run.
 //
 //   npm run bench                      every case
-//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle, websocket, swap, stall
+//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle, websocket, swap, stall, workers
 //   npm run bench -- --quick           short rounds, small bodies, few connections: does it work at all
 //
 // Numbers go to standard output as markdown, progress to standard error.
@@ -12,6 +12,7 @@ import { idleCase } from './case-idle.ts'
 import { stallCase } from './case-stall.ts'
 import { swapCase } from './case-swap.ts'
 import { webSocketCase } from './case-websocket.ts'
+import { workersCase } from './case-workers.ts'
 import { machineText } from './tools.ts'
 
 interface Case {
@@ -61,6 +62,11 @@ const CASES: readonly Case[] = [
     name: 'websocket',
     title: 'WebSocket echo: 64-byte messages, 64 connections',
     run: (quick) => webSocketCase(quick ? QUICK : { rounds: 5, seconds: 2, warmUp: 2 }),
+  },
+  {
+    name: 'workers',
+    title: 'Workers: two on two cores beside one, and swaps of four',
+    run: (quick) => (quick ? workersCase(1, 1, 5) : workersCase(5, 3, 20)),
   },
 ]
 

@@ -89,9 +89,9 @@ export class Measured {
   }
 }
 
-/** Starts a program on one core. Its output is kept for messages. */
-export function startPinned(name: string, core: number, command: readonly string[]): Measured {
-  const args = ['-c', String(core), ...command]
+/** Starts a program on one core, or on those of a list (`0,1`). Its output is kept for messages. */
+export function startPinned(name: string, cores: number | string, command: readonly string[]): Measured {
+  const args = ['-c', String(cores), ...command]
   return new Measured(name, spawn(programPath('taskset'), args, { stdio: ['ignore', 'pipe', 'pipe'] }))
 }
 

@@ -54,4 +54,21 @@ test('of workers that ask for a new key at the same time one is heard', async ()
   assert.is(await crew.sluice.stop(), 0)
 })
 
+test('a memory store of another size is a new one in all workers, and the log says so', async () => {
+  const crew = await Crew.start(
+    2,
+    'location /s { script s.js; }',
+    { 's.js': PEER_OF_USER.replace("'worker ' +", "'generation ' + sluice.generation + ' worker ' +") },
+    'store memory size=8m; session_map users; store_timeout 10s;',
+  )
+  const [before] = await crew.ofEach('/s?user=ann', 2)
+  assert.match(before, /^generation 1 /)
+  await crew.reload((config) => config.replace('size=8m', 'size=4m'))
+  const after = new Set(await crew.ofEach('/s?user=ann', 2))
+  assert.is(after.size, 1)
+  assert.match([...after][0], /^generation 2 /)
+  assert.match(crew.sluice.errorLog(), 'the memory store is made anew')
+  assert.is(await crew.sluice.stop(), 0)
+})
+
 test.run()

@@ -1,8 +1,11 @@
 // What changes with the workers: addresses, their number, the program itself.
 
+import { existsSync, statSync } from 'node:fs'
+import { connect } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { freePort } from '../lib/ports.ts'
+import { tempDir } from '../lib/temp.ts'
 import { Crew, isAlive, Load, until } from './crew.ts'
 
 const script = (name: string) =>
@@ -62,6 +65,26 @@ test('USR2 under load: new processes take over, and no connection is refused', a
   assert.equal([keeping.failures, coming.failures], [[], []])
   assert.ok([...keeping.closed, ...coming.closed].every((pid) => before.includes(pid)))
   assert.equal((await crew.ofEach('/s', 2)).sort(), ['one 1 0', 'one 1 1'])
+  assert.is(await crew.sluice.stop(), 0)
+})
+
+test('a unix socket that a dead process left behind is taken over, for everybody to connect to', async () => {
+  const path = `${tempDir()}/s.sock`
+  const left = await Crew.start(2, `listen unix:${path};`)
+  const victims = await left.pids(2)
+  for (const pid of [left.sluice.pid, ...victims]) process.kill(pid, 'SIGKILL')
+  await until('they are gone', () => !victims.some(isAlive))
+  assert.ok(existsSync(path))
+  const crew = await Crew.start(2, `listen unix:${path};`)
+  assert.is(statSync(path).mode & 0o777, 0o666)
+  const answer = await new Promise<string>((done, failed) => {
+    const socket = connect(path, () => socket.end('GET /who HTTP/1.0\r\n\r\n'))
+    let text = ''
+    socket.on('data', (chunk) => (text += chunk))
+    socket.on('end', () => done(text))
+    socket.on('error', failed)
+  })
+  assert.match(answer, '200 OK')
   assert.is(await crew.sluice.stop(), 0)
 })
 
