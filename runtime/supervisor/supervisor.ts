@@ -79,8 +79,8 @@ export class Supervisor implements Control {
   #scriptFiles: readonly string[] = []
   #addresses: readonly string[] = []
   #acts: Promise<unknown> = Promise.resolve()
-  /** Unix sockets whose files were looked after in this act. */
-  #cleared = new Set<string>()
+  /** Unix sockets whose files are looked after in this act. */
+  #cleared = new Map<string, Promise<void>>()
 
   constructor({ model, files, prefix, load }: SupervisorOptions) {
     this.#model = model
@@ -265,7 +265,7 @@ export class Supervisor implements Control {
   #act<T>(work: () => Promise<T>): Promise<T> {
     const next = this.#acts.then(() => {
       if (this.#crew.ending) throw new Error('it is shutting down')
-      this.#cleared = new Set()
+      this.#cleared = new Map()
       return work()
     })
     this.#acts = next.catch(() => undefined)
@@ -400,10 +400,10 @@ export class Supervisor implements Control {
   }
 
   /** Once in an act: a second look could remove what a worker has bound meanwhile. */
-  async #clearPath(path: string): Promise<void> {
-    if (this.#cleared.has(path)) return
-    this.#cleared.add(path)
-    await clearStalePath(path)
+  #clearPath(path: string): Promise<void> {
+    const cleared = this.#cleared.get(path) ?? clearStalePath(path)
+    this.#cleared.set(path, cleared)
+    return cleared
   }
 }
 

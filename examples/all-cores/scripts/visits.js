@@ -5,6 +5,6 @@ const visits = map('visits')
 
 /** @type {Sluice.Content} */
 export async function content(r) {
-  const count = await visits.incr(r.args.user ?? 'nobody', 1)
+  const count = await visits.incr(r.variables.arg_user ?? 'nobody', 1)
   r.return(200, `visit ${count}, worker ${sluice.worker}, process ${r.variables.pid}\n`)
 }
