@@ -6,6 +6,29 @@ export interface Companion {
   prepare(model: Model): Promise<CompanionChange>
 }
 
+/** Several that change as one. */
+export function companions(...all: readonly Companion[]): Companion {
+  return {
+    async prepare(model) {
+      const changes: CompanionChange[] = []
+      try {
+        for (const companion of all) changes.push(await companion.prepare(model))
+      } catch (error) {
+        for (const change of changes) change.discard()
+        throw error
+      }
+      return {
+        commit: () => {
+          for (const change of changes) change.commit()
+        },
+        discard: () => {
+          for (const change of changes) change.discard()
+        },
+      }
+    },
+  }
+}
+
 /** One of the two functions ends it. */
 export interface CompanionChange {
   commit(): void

@@ -3,10 +3,9 @@
  * generations as long as the configuration asks for the same ones, and closes what no generation uses any more. Knows
  * neither scripts nor requests.
  */
-import { readFileSync } from 'node:fs'
-import { ConfigError } from './config/config-error.ts'
-import type { HttpModel, RedisModel, SessionMapModel, Where } from './config/model.ts'
+import type { HttpModel, SessionMapModel } from './config/model.ts'
 import type { LogLevel } from './phases.ts'
+import { redisSettings } from './redis-settings.ts'
 import { MemoryStore } from './store/memory-store.ts'
 import { RedisStore, type RedisStoreOptions } from './store/redis-store.ts'
 import { SessionMap } from './store/session-map.ts'
@@ -155,7 +154,7 @@ export class Stores {
   }
 
   #make(http: StoreSettings): StoreSet {
-    const redis = http.store.kind === 'redis' ? redisOptions(http.store, http) : null
+    const redis = http.store.kind === 'redis' ? redisSettings(http.store, http) : null
     const key = JSON.stringify(redis ?? [http.store, this.#options.memory !== undefined])
     const opened = this.#current?.opened(key) ?? this.#open(key, http, redis)
     return new StoreSet(opened, http, this.#current)
@@ -209,40 +208,4 @@ function sameSettings(a: StoreSettings, b: StoreSettings): boolean {
 
 function sameMap(a: SessionMapModel, b: SessionMapModel): boolean {
   return a.ttl === b.ttl && a.max === b.max && a.onError === b.onError
-}
-
-function redisOptions(
-  model: RedisModel,
-  { where, storeTimeout }: StoreSettings,
-): Omit<RedisStoreOptions, 'log'> {
-  const { mode, addresses, path, sentinel, username, database, prefix } = model
-  const password = model.passwordFile === null ? model.password : secretOf(model.passwordFile, where)
-  const ca = model.tlsCa === null ? undefined : textOf(model.tlsCa, 'tls_ca', where)
-  return {
-    mode,
-    addresses,
-    path: path ?? undefined,
-    sentinel: sentinel ?? undefined,
-    username: username ?? undefined,
-    password: password ?? undefined,
-    database,
-    tls: model.tls ? { ca } : null,
-    prefix,
-    timeout: storeTimeout,
-  }
-}
-
-/** The first line. */
-function secretOf(file: string, where: Where): string {
-  const [line] = textOf(file, 'password_file', where).split(/\r?\n/)
-  if (line === '') throw new ConfigError(where, `the first line of password_file "${file}" is empty`)
-  return line
-}
-
-function textOf(file: string, word: string, where: Where): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new ConfigError(where, `${word} "${file}" of "store" cannot be read: ${(error as Error).message}`)
-  }
 }

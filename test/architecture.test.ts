@@ -15,7 +15,7 @@ const LEVELS: readonly (readonly [level: number, paths: RegExp])[] = [
   [2, /^(listen|upstream|observe|config|fetch|store)\//],
   [3, /^(proxy|script)\//],
   [4, /^([a-z-]+\.ts$|(?:testing|replay)\/)/],
-  [5, /^(cli|admin|supervisor)\//],
+  [5, /^(cli|admin|supervisor|fleet)\//],
 ]
 
 function levelOf(path: string): number {

@@ -2,12 +2,18 @@
 export class TokenBucket {
   readonly #burst: number
   readonly #perMs: number
+  readonly #now: () => number
   #tokens: number
-  /** ms on the monotonic clock. */
-  #filledAt = performance.now()
+  #filledAt: number
 
-  /** @param burst how many at once @param rate how many a second in the long run */
-  constructor(burst: number, rate: number) {
+  /**
+   * @param burst how many at once
+   * @param rate how many a second in the long run
+   * @param now ms on a clock that never goes back
+   */
+  constructor(burst: number, rate: number, now: () => number = () => performance.now()) {
+    this.#now = now
+    this.#filledAt = now()
     this.#burst = burst
     this.#perMs = rate / 1000
     this.#tokens = burst
@@ -22,7 +28,7 @@ export class TokenBucket {
   }
 
   #fill(): void {
-    const now = performance.now()
+    const now = this.#now()
     this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#filledAt) * this.#perMs)
     this.#filledAt = now
   }

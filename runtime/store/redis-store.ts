@@ -6,10 +6,11 @@
  *   key of an entry    PREFIX m: MAP {} KEY      the empty tag keeps a client's braces from choosing the cluster's slot
  *   key of a bucket    PREFIX l: MAP {} KEY
  */
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 import { Breaker } from './breaker.ts'
 import { checkKey, checkValue } from './limits.ts'
 import { NearCache } from './near-cache.ts'
+import { connectRedis, describeRedis, type RedisSettings } from './redis-connect.ts'
 import { RedisNews } from './redis-news.ts'
 import { SCRIPTS } from './redis-scripts.ts'
 import {
@@ -22,29 +23,7 @@ import {
   type StoreValue,
 } from './store.ts'
 
-export interface RedisAddress {
-  readonly host: string
-  readonly port: number
-}
-
-export interface RedisStoreOptions {
-  /** One server; several nodes of a cluster; or the sentinels. */
-  readonly addresses: readonly RedisAddress[]
-  /** Instead of an address. */
-  readonly path?: string
-  readonly mode: 'single' | 'cluster' | 'sentinel'
-  /** The master's name, for Sentinel. */
-  readonly sentinel?: string
-  readonly sentinelPassword?: string
-  readonly username?: string
-  readonly password?: string
-  readonly database: number
-  /** null: no TLS. `ca`: PEM. */
-  readonly tls: { readonly ca?: string; readonly servername?: string } | null
-  /** Begins every key. */
-  readonly prefix: string
-  /** ms for one call (`store_timeout`). */
-  readonly timeout: number
+export interface RedisStoreOptions extends RedisSettings {
   /** Entries remembered in this process. */
   readonly near?: number
   readonly log: (level: 'notice' | 'warn' | 'error', message: string) => void
@@ -54,7 +33,6 @@ const DEFAULT_NEAR = 100_000
 const FAILURES = 5
 const REST = 500
 const LONGEST_REST = 5000
-const CONNECT_TIMEOUT = 2000
 
 type ScriptName = keyof typeof SCRIPTS
 
@@ -72,7 +50,7 @@ export class RedisStore implements Store {
   constructor(options: RedisStoreOptions) {
     this.#options = options
     this.#near = new NearCache(options.near ?? DEFAULT_NEAR)
-    this.#redis = connect(options)
+    this.#redis = connectRedis(options, SCRIPTS)
     // Failures are reported by the calls that meet them.
     this.#redis.on('error', () => undefined)
     this.#breaker = new Breaker({
@@ -89,7 +67,7 @@ export class RedisStore implements Store {
 
   /** Resolves when the server can be talked to and changes are heard of. @throws StoreError after the deadline */
   async ready(ms: number): Promise<void> {
-    await within(this.#news.ready(), ms, `no answer from ${describe(this.#options)}`)
+    await within(this.#news.ready(), ms, `no answer from ${describeRedis(this.#options)}`)
   }
 
   define(): void {
@@ -286,7 +264,7 @@ export class RedisStore implements Store {
   async #call<T>(send: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreError('closed', 'the store is closed')
     if (!this.#breaker.allows())
-      throw new StoreError('unavailable', `${describe(this.#options)} does not answer`)
+      throw new StoreError('unavailable', `${describeRedis(this.#options)} does not answer`)
     const started = performance.now()
     this.stats.calls++
     try {
@@ -311,20 +289,23 @@ export class RedisStore implements Store {
     }
     if (/^OOM/.test(message)) {
       this.#breaker.succeeded()
-      return new StoreError('full', `${describe(this.#options)} is full: ${message}`)
+      return new StoreError('full', `${describeRedis(this.#options)} is full: ${message}`)
     }
     const late = /timed out/i.test(message)
     if (late) this.stats.timeouts++
     this.#breaker.failed(message)
     return late
-      ? new StoreError('timeout', `${describe(this.#options)} took longer than ${this.#options.timeout} ms`)
-      : new StoreError('unavailable', `${describe(this.#options)}: ${message}`)
+      ? new StoreError(
+          'timeout',
+          `${describeRedis(this.#options)} took longer than ${this.#options.timeout} ms`,
+        )
+      : new StoreError('unavailable', `${describeRedis(this.#options)}: ${message}`)
   }
 
   #onBreaker(state: Breaker['state'], reason: string): void {
     const before = this.stats.breaker
     this.stats.breaker = state
-    const name = describe(this.#options)
+    const name = describeRedis(this.#options)
     if (state === 'open' && before === 'closed')
       this.#options.log('error', `store: ${name} is given a rest after ${FAILURES} failures (${reason})`)
     else if (state === 'closed') this.#options.log('notice', `store: ${name} answers again`)
@@ -366,61 +347,6 @@ class Scan {
     if (this.#at === '0') this.done = ++this.#node >= this.#nodes.length
     return keys
   }
-}
-
-function connect(options: RedisStoreOptions): Redis | Cluster {
-  const { addresses, mode, username, password, timeout, tls } = options
-  const common: RedisOptions = {
-    protocol: 2,
-    username,
-    password,
-    commandTimeout: timeout,
-    connectTimeout: CONNECT_TIMEOUT,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    ...(tls !== null && { tls: { ...tls } }),
-  }
-  if (mode === 'cluster')
-    return new Cluster(
-      addresses.map(({ host, port }) => ({ host, port })),
-      {
-        redisOptions: common,
-        enableOfflineQueue: false,
-        clusterRetryStrategy: backoff,
-        slotsRefreshTimeout: CONNECT_TIMEOUT,
-        scripts: SCRIPTS,
-      },
-    )
-  const single: RedisOptions = {
-    ...common,
-    db: options.database,
-    enableOfflineQueue: false,
-    retryStrategy: backoff,
-    scripts: SCRIPTS,
-  }
-  if (mode === 'sentinel')
-    return new Redis({
-      ...single,
-      sentinels: [...addresses],
-      name: options.sentinel,
-      sentinelPassword: options.sentinelPassword,
-      sentinelRetryStrategy: backoff,
-      enableTLSForSentinelMode: tls !== null,
-      ...(tls !== null && { sentinelTLS: { ...tls } }),
-    })
-  return new Redis(
-    options.path === undefined ? { ...single, ...addresses[0] } : { ...single, path: options.path },
-  )
-}
-
-/** ms before the n-th attempt to connect again, some of it by chance, so that a fleet does not come all at once. */
-function backoff(times: number): number {
-  return Math.min(50 * 2 ** Math.min(times, 10), 2000) * (0.5 + Math.random() / 2)
-}
-
-function describe({ mode, addresses, path }: RedisStoreOptions): string {
-  const where = path ?? addresses.map(({ host, port }) => `${host}:${port}`).join(',')
-  return mode === 'single' ? `redis ${where}` : `redis ${mode} ${where}`
 }
 
 function encode(value: StoreValue): string | Buffer {
