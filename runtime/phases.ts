@@ -87,6 +87,8 @@ export interface PeerInfo {
   readonly connections: number
   /** Failures counted within `fail_timeout`. */
   readonly fails: number
+  /** Left out for a while after failures. Absent: no. */
+  readonly resting?: boolean
 }
 
 /** The upstream group as the balancer hook sees it. Indexes point into `peers`; -1 means that no peer is eligible. */

@@ -975,7 +975,10 @@ declare module 'sluice:store' {
     set(key: Key, value: unknown, options?: StoreOptions): Promise<void>
     /** Sets where there is nothing; whether it did. */
     add(key: Key, value: unknown, options?: StoreOptions): Promise<boolean>
-    /** The value; where there is none, what `make` gives, unless another was quicker. */
+    /**
+     * The value; where there is none, what `make` gives, unless another was quicker; undefined is not stored. In `balancer` a
+     * value that names a server which is gone, down or rests is replaced by the server that `make` names.
+     */
     // biome-ignore lint/suspicious/noExplicitAny: as above
     getOrSet(key: Key, make: () => unknown, options?: StoreOptions): Promise<any>
     /** Null stands for nothing, before or after; whether it was done. */

@@ -55,7 +55,8 @@ host.mapReady(settle)
 
 async function make(id, call) {
   try {
-    host.mapMade(id, ...encoded(await call.make()))
+    const value = await call.make()
+    host.mapMade(id, ...(value === undefined ? NO_VALUE : encoded(value)))
   } catch (error) {
     host.mapNotMade(id, error)
   }
@@ -111,7 +112,7 @@ class SessionMap {
 
   /** The value; where there is none, the one that `make` gives, unless somebody else was quicker. */
   getOrSet(key, make, options) {
-    const known = host.mapPeek(this.#id, key)
+    const known = host.mapPeekMade(this.#id, key)
     return known == null ? this.#getOrSet(key, make, options) : promised(known)
   }
 

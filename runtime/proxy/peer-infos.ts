@@ -5,13 +5,15 @@ import type { Peer } from '../upstream/peer.ts'
 
 class PeerView implements PeerInfo {
   readonly #peer: Peer
+  readonly #group: UpstreamGroup
   readonly name: string
   readonly address: string
   readonly weight: number
   readonly backup: boolean
 
-  constructor(peer: Peer) {
+  constructor(peer: Peer, group: UpstreamGroup) {
     this.#peer = peer
+    this.#group = group
     this.name = peer.name
     this.address = peer.address.text
     this.weight = peer.weight
@@ -29,6 +31,11 @@ class PeerView implements PeerInfo {
   get fails(): number {
     return this.#peer.fails
   }
+
+  /** The only peer of a group is never given up. */
+  get resting(): boolean {
+    return !this.#group.single && this.#peer.resting(this.#group.now)
+  }
 }
 
 const views = new WeakMap<UpstreamGroup, readonly PeerInfo[]>()
@@ -36,7 +43,7 @@ const views = new WeakMap<UpstreamGroup, readonly PeerInfo[]>()
 export function peerInfos(group: UpstreamGroup): readonly PeerInfo[] {
   let infos = views.get(group)
   if (infos === undefined) {
-    infos = group.peers.map((peer) => new PeerView(peer))
+    infos = group.peers.map((peer) => new PeerView(peer, group))
     views.set(group, infos)
   }
   return infos

@@ -86,7 +86,7 @@ const LIBRARY_MODULE = `
 const library = globalThis['sluice:library']
 export const { template, crc32, murmur3, fnv1a, now, timingSafeEqual, randomBytes, digest, hmac } = library
 export const { verifySignature, makeSignature, toBase64url, fromBase64url } = library
-export const { mapReady, mapOpen, mapPeek, mapCall, mapGetOrSet, mapMade, mapNotMade } = library
+export const { mapReady, mapOpen, mapPeek, mapPeekMade, mapCall, mapGetOrSet, mapMade, mapNotMade } = library
 export const { limitReady, limitTake, limitAsk, limitAdmit } = library
 `
 

@@ -273,6 +273,10 @@ export class GuestValues {
     return this.#word(0, Tag.NULL)
   }
 
+  undefined(): Address {
+    return this.#word(0, Tag.UNDEFINED)
+  }
+
   /** Any number; doubles are boxed as `__JS_NewFloat64` does. */
   double(value: number): Address {
     if ((value | 0) === value && !Object.is(value, -0)) return this.#word(value, Tag.INT)

@@ -9,14 +9,18 @@
  *      +--absent--> the first makes it --> add --> all get what is there now
  *                        |
  *                        +-- its request ends --> the next one makes it
+ *
+ *   In balancer hooks what is there may name a lost peer: then it is as if it were absent, but that what is made takes its
+ *   place (compare and set), and only if it names a peer itself.
  */
-import type { MapValue, ScriptMap } from '../phases.ts'
+import type { BalancerView, MapValue, ScriptMap } from '../phases.ts'
 import { checkValue } from '../store/limits.ts'
 import { isAway } from '../store/session-map.ts'
 import { StoreError } from '../store/store.ts'
 import type { Guest } from './guest-setup.ts'
 import { fromBytes, GuestError, type GuestValues, Tag, toBytes } from './guest-values.ts'
 import type { Instance } from './instance.ts'
+import { isLost, namesPeer } from './lost-peers.ts'
 import type { Address } from './quickjs-module.ts'
 import { isGone, type Slot, type Slots } from './slots.ts'
 
@@ -73,6 +77,8 @@ interface Flight {
   maker: Call | null
   /** The store could not be asked; what is made is owed to it. */
   isAway: boolean
+  /** What is there names a lost peer. */
+  lost: MapValue | null
 }
 
 export class MapCalls {
@@ -127,13 +133,22 @@ export class MapCalls {
     const map = this.at(index)
     const id = `${index} ${key}`
     const known = this.#flights.get(id)
-    const flight: Flight = known ?? { id, map, key, ttl, waiting: new Set(), maker: null, isAway: false }
+    const flight: Flight = known ?? {
+      id,
+      map,
+      key,
+      ttl,
+      waiting: new Set(),
+      maker: null,
+      isAway: false,
+      lost: null,
+    }
     const call = this.#begin(map, key, flight)
     flight.waiting.add(call)
     if (known === undefined) {
       this.#flights.set(id, flight)
       map.get(key).then(
-        (value) => (value === null ? this.#make(flight) : this.#land(flight, value)),
+        (value) => this.#found(flight, value),
         (error: unknown) => this.#without(flight, error),
       )
     }
@@ -153,7 +168,21 @@ export class MapCalls {
     return call
   }
 
+  /** For the hook that runs. */
+  isLost(value: MapValue | null): boolean {
+    const view = value === null ? null : balancerOf(this.#guest.current)
+    return view !== null && isLost(view.peers, value!)
+  }
+
   // ---- who makes a value ----
+
+  #found(flight: Flight, value: MapValue | null): void {
+    const [first] = flight.waiting
+    const view = value === null || first === undefined ? null : balancerOf(first.slot)
+    if (value !== null && (view === null || !isLost(view.peers, value))) return this.#land(flight, value)
+    flight.lost = value
+    this.#make(flight)
+  }
 
   #without(flight: Flight, error: unknown): void {
     if (flight.map.onError !== 'stale' || !isOut(error)) {
@@ -181,18 +210,33 @@ export class MapCalls {
   made(id: number, value: MapValue): void {
     const flight = this.#flightOf(id)
     if (flight === null) return
-    const { map, key, ttl } = flight
+    const { map, lost, maker } = flight
     flight.maker = null
+    const view = balancerOf(maker?.slot ?? null)
+    const replaces = lost !== null && view !== null && namesPeer(view.peers, value)
     // The guest runs: it is told when it has been left.
-    const added = flight.isAway ? owed(map, key, value) : map.add(key, value, ttl)
-    added.then(
-      (there) => this.#land(flight, there ?? value),
+    const stored = lost === null ? add(flight, value) : replaces ? replace(flight, lost, value) : kept(lost)
+    stored.then(
+      (there) => this.#land(flight, there),
       (error: unknown) => {
         if (map.onError !== 'stale' || !isOut(error)) return this.#crash(flight, error)
-        map.owe(key, value)
+        if (lost === null) map.owe(flight.key, value)
         this.#land(flight, value)
       },
     )
+  }
+
+  /** The guest has nothing to store. A peer that rests is better than none then. */
+  madeNothing(id: number): void {
+    const flight = this.#flightOf(id)
+    if (flight === null) return
+    const { lost } = flight
+    flight.maker = null
+    this.#flights.delete(flight.id)
+    queueMicrotask(() => {
+      if (lost !== null) return this.#land(flight, lost)
+      for (const call of flight.waiting) this.#answer(call, ({ values }) => values.undefined())
+    })
   }
 
   /** The guest could not make one: all who wait get its error, whose cell stays the caller's. */
@@ -200,6 +244,7 @@ export class MapCalls {
     const flight = this.#flightOf(id)
     if (flight === null) return
     const { instance } = this.#guest
+    if (flight.lost !== null) return this.madeNothing(id)
     const kept = instance.duplicate(error)
     this.#flights.delete(flight.id)
     queueMicrotask(() => {
@@ -319,11 +364,28 @@ function isOut(error: unknown): boolean {
   return isAway(error) || (error instanceof StoreError && error.code === 'full')
 }
 
-/** The store is not even asked. @throws StoreError when it would refuse the value */
-async function owed(map: ScriptMap, key: string, value: MapValue): Promise<null> {
+/** @returns what is there now */
+async function add({ map, key, ttl, isAway }: Flight, value: MapValue): Promise<MapValue> {
+  if (!isAway) return (await map.add(key, value, ttl)) ?? value
+  // The store is not even asked, but for what it would refuse.
   checkValue(value)
   map.owe(key, value)
-  return null
+  return value
+}
+
+/** Of many who find the same peer lost one wins. @returns what is there now */
+function replace({ map, key, ttl }: Flight, lost: MapValue, value: MapValue): Promise<MapValue> {
+  return map.replace(key, lost, value, ttl)
+}
+
+/** What was made is no peer: the map does not say where requests go. */
+async function kept(value: MapValue): Promise<MapValue> {
+  return value
+}
+
+/** The group that a balancer hook is to choose from. */
+function balancerOf(slot: Slot | null): BalancerView | null {
+  return slot !== null && slot.phase === 'balancer' && slot.active ? (slot.request?.balancer ?? null) : null
 }
 
 /**
@@ -331,9 +393,9 @@ async function owed(map: ScriptMap, key: string, value: MapValue): Promise<null>
  * @returns undefined: it is no such case; null: no peer is eligible
  */
 function hashed({ map, key, slot }: Call, error: unknown): MapValue | null | undefined {
-  if (map?.onError !== 'hash' || !isOut(error) || slot === null) return undefined
-  const view = slot.phase === 'balancer' && slot.active ? slot.request?.balancer : null
-  if (view == null) return undefined
+  if (map?.onError !== 'hash' || !isOut(error)) return undefined
+  const view = balancerOf(slot)
+  if (view === null) return undefined
   let index: number
   try {
     index = view.hash(toBytes(key), true)

@@ -223,6 +223,7 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     mapReady: door.mapReady,
     mapOpen: door.mapOpen,
     mapPeek: door.mapPeek,
+    mapPeekMade: door.mapPeekMade,
     mapCall: door.mapCall,
     mapGetOrSet: door.mapGetOrSet,
     mapMade: door.mapMade,

@@ -28,14 +28,13 @@ export function storeDoor(door: DoorContext): HostFunctions {
     },
     /** `(map, key)`: what is known at once; undefined: ask. */
     mapPeek(_self, argv) {
-      const cell = argument(argv, 1)
-      if (!values.isString(cell) && !values.isNumber(cell)) return 0
-      const key = values.text(cell, 'the key', MAX_BODY)
-      // Whoever asks is told what is wrong with it.
-      if (key.length > MAX_KEY) return 0
-      const known = door.maps.at(values.low(argv)).peek(fromBytes(key))
-      if (known === undefined) return 0
-      return known === null ? values.null() : (guestValue(door, known) ?? 0)
+      const value = peek(door, argv)
+      return value === undefined ? 0 : cellOf(door, value)
+    },
+    /** `(map, key)`: the same for `getOrSet`, which replaces what names a lost peer. */
+    mapPeekMade(_self, argv) {
+      const value = peek(door, argv)
+      return value === undefined || door.maps.isLost(value) ? 0 : cellOf(door, value)
     },
     /** `(operation, map, key, ttl, value, second value)`, all given: an id. */
     mapCall(_self, argv) {
@@ -53,9 +52,11 @@ export function storeDoor(door: DoorContext): HostFunctions {
       const ttl = ttlAt(door, argument(argv, 2))
       return values.int(door.maps.getOrSet(values.low(argv), keyAt(door, argument(argv, 1)), ttl))
     },
-    /** `(id, value)` */
+    /** `(id, value)`; undefined: there is nothing to store. */
     mapMade(_self, argv) {
-      door.maps.made(values.low(argv), valueAt(door, argv, 1))
+      const id = values.low(argv)
+      if (isAbsent(door, argument(argv, 1))) door.maps.madeNothing(id)
+      else door.maps.made(id, valueAt(door, argv, 1))
       return 0
     },
     /** `(id, error)` */
@@ -64,6 +65,20 @@ export function storeDoor(door: DoorContext): HostFunctions {
       return 0
     },
   }
+}
+
+/** undefined: it is not known, or nothing to ask for: whoever asks is told what is wrong with it. */
+function peek(door: DoorContext, argv: Address): MapValue | null | undefined {
+  const { values } = door
+  const cell = argument(argv, 1)
+  if (!values.isString(cell) && !values.isNumber(cell)) return undefined
+  const key = values.text(cell, 'the key', MAX_BODY)
+  return key.length > MAX_KEY ? undefined : door.maps.at(values.low(argv)).peek(fromBytes(key))
+}
+
+/** 0 for what cannot be read. */
+function cellOf(door: DoorContext, value: MapValue | null): Address {
+  return value === null ? door.values.null() : (guestValue(door, value) ?? 0)
 }
 
 interface Asked {

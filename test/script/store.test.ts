@@ -7,7 +7,7 @@ import { releaseRequest, type Script } from '../../runtime/script/engine.ts'
 import { MemoryStore } from '../../runtime/store/memory-store.ts'
 import { SessionMap, type SessionMapOptions } from '../../runtime/store/session-map.ts'
 import { type Store, type StoreEntry, StoreError, type StoreValue } from '../../runtime/store/store.ts'
-import { FakeHost, FakeRequest, load } from './fake-request.ts'
+import { FakeBalancer, FakeHost, FakeRequest, load, PEERS } from './fake-request.ts'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -65,6 +65,13 @@ class DistantStore extends MemoryStore {
   override async add(map: string, key: string, value: StoreValue, ttl: number): Promise<StoreEntry | null> {
     await this.#pass(`add ${key}`)
     return this.#looking(() => super.add(map, key, value, ttl))
+  }
+
+  override async compareAndSet(
+    ...given: Parameters<Store['compareAndSet']>
+  ): ReturnType<Store['compareAndSet']> {
+    await this.#pass(`compareAndSet ${given[1]}`)
+    return this.#looking(() => super.compareAndSet(...given))
   }
 
   last(map: string, key: string): StoreEntry | undefined {
@@ -140,6 +147,7 @@ test('every operation does what it says', async () => {
   const cases: [body: string, expected: string][] = [
     [told("await users.get('none')"), 'null'],
     [told("[await users.add('k', 1), await users.add('k', 2), await users.get('k')]"), '[true,false,1]'],
+    [told("[await users.getOrSet('k', () => undefined), await users.get('k')]"), '[null,null]'],
     [told("[await users.getOrSet('k', () => 'a'), await users.getOrSet('k', () => 'b')]"), '["a","a"]'],
     [told("[await users.incr('n'), await users.incr('n', 5), await users.incr('n', -2)]"), '[1,6,4]'],
     [
@@ -239,7 +247,7 @@ test('what is wrong is a rejection that says so', async () => {
     ["users.set('k', 1, { ttl: {} })", /^TypeError: a ttl is a time such as "1h"/],
     ["users.set('k', 1, 5)", /^TypeError: options are \{ ttl \}, not 5$/],
     ["users.getOrSet('k')", /^TypeError: getOrSet takes a function that makes the value, not undefined$/],
-    ["users.getOrSet('k', () => undefined)", /^TypeError: a value is JSON or a Uint8Array, not undefined$/],
+    ["users.getOrSet('k', () => Symbol.iterator)", /^TypeError: a value is JSON or a Uint8Array, not Symbol/],
     ["users.getOrSet('k', () => { throw new RangeError('mine') })", /^RangeError: mine$/],
     ["users.getOrSet('k', async () => { throw new RangeError('mine') })", /^RangeError: mine$/],
     ["users.set('k', 'text').then(() => users.incr('k'))", /^StoreError wrong_type/],
@@ -279,7 +287,7 @@ test('a map that the configuration does not have is refused when the script load
 test('a hit does not suspend the request', async () => {
   const store = new DistantStore()
   const host = new StoreHost(store)
-  await host.users.set('ann', '"b.example:8080"')
+  await host.users.set('ann', '"c.example:8080"')
   await host.users.get('ann')
   store.near = true
   for (const hook of ['(r, u) { return', 'async (r, u) { return await'].map((text) =>
@@ -292,7 +300,7 @@ test('a hit does not suspend the request', async () => {
     )
     const request = new FakeRequest()
     assert.is(request.start(script, 'balancer'), Outcome.PEER)
-    assert.is(request.balancer!.chosen, 1)
+    assert.is(request.balancer!.chosen, 2)
     releaseRequest(request)
     script.dispose()
   }
@@ -427,6 +435,104 @@ test('one request cannot ask without end', async () => {
     new StoreHost(new DistantStore()),
   )
   assert.is(said, '16 more than 64 calls of session maps of one request at the same time')
+})
+
+/** A balancer hook that keeps users where they are; `r.variables.key` is the user. */
+const KEEP = `${IMPORT}
+  export async function balancer(r, u) { return await users.getOrSet(r.variables.key, () => u.leastConn().name) }`
+
+/** One is down, one rests; the method chooses the other. */
+const group = () =>
+  new FakeBalancer([
+    { ...PEERS[0], down: true },
+    { ...PEERS[1], down: false },
+    { ...PEERS[2], resting: true },
+  ])
+
+/** Where users go, one after the other; null: the hook failed. */
+async function places(host: StoreHost, keys: readonly string[]): Promise<(string | null)[]> {
+  const script = await load(KEEP, { host })
+  const chosen: (string | null)[] = []
+  for (const key of keys) {
+    const request = new FakeRequest({ variables: { key } })
+    request.balancer = group()
+    const outcome = await request.run(script, 'balancer')
+    if (request.failure !== null) throw new Error(request.failure[1])
+    chosen.push(outcome === Outcome.PEER ? request.balancer.peers[request.balancer.chosen].name : null)
+    releaseRequest(request)
+  }
+  script.dispose()
+  return chosen
+}
+
+test('a peer that has left the group, is down or rests is replaced, for all who share the map', async () => {
+  for (const store of [new MemoryStore({ size: MEBIBYTE }), new DistantStore()]) {
+    const host = new StoreHost(store)
+    await host.users.set('ann', '"gone.example:8080"')
+    await host.users.set('bob', '"a.example:8080"')
+    await host.users.set('cid', '"c.example:8080"')
+    await host.users.set('dan', '"10.0.0.1:8080"')
+    const users = ['ann', 'bob', 'cid', 'dan']
+    assert.equal(await places(host, users), Array(4).fill('b.example:8080'))
+    for (const user of users) assert.is(await host.users.get(user), '"b.example:8080"')
+  }
+})
+
+test('of many who find a peer lost one replaces it, and all go the same way', async () => {
+  const host = new StoreHost(new DistantStore())
+  await host.users.set('ann', '"gone.example:8080"')
+  const replaced = host.users.replace.bind(host.users)
+  let calls = 0
+  host.users.replace = (key, gone, value, ttl) => {
+    calls++
+    // Another machine has been quicker.
+    return host.users.set(key, '"c.example:8080"').then(() => replaced(key, gone, value, ttl))
+  }
+  const script = await load(KEEP, { host })
+  const requests = Array.from({ length: 5 }, () => new FakeRequest({ variables: { key: 'ann' } }))
+  for (const request of requests) request.balancer = group()
+  await Promise.all(requests.map((request) => request.run(script, 'balancer')))
+  assert.equal(
+    requests.map((request) => request.balancer!.chosen),
+    [2, 2, 2, 2, 2],
+  )
+  assert.is(calls, 1)
+  for (const request of requests) releaseRequest(request)
+  script.dispose()
+})
+
+test('what names no peer is none: other values stay, in a balancer hook too', async () => {
+  const host = new StoreHost(new DistantStore())
+  await host.users.set('ann', '"db.example:5432"')
+  const script = await load(
+    `${IMPORT}export async function balancer(r, u) {
+      const place = await users.getOrSet('ann', () => 'db2.example:5432')
+      return place === 'db.example:5432' ? u.peers[1] : u.peers[0]
+    }`,
+    { host },
+  )
+  const request = new FakeRequest()
+  request.balancer = group()
+  assert.is(await request.run(script, 'balancer'), Outcome.PEER)
+  assert.is(request.balancer!.chosen, 1)
+  assert.is(await host.users.get('ann'), '"db.example:5432"')
+  releaseRequest(request)
+  script.dispose()
+})
+
+test('where no other peer is to be had, the one that rests stays', async () => {
+  const host = new StoreHost()
+  await host.users.set('ann', '"c.example:8080"')
+  const script = await load(
+    `${IMPORT}export async function balancer(r, u) { return await users.getOrSet('ann', () => undefined) }`,
+    { host },
+  )
+  const request = new FakeRequest()
+  request.balancer = group()
+  assert.is(await request.run(script, 'balancer'), Outcome.PEER)
+  assert.is(request.balancer.chosen, 2)
+  releaseRequest(request)
+  script.dispose()
 })
 
 const AWAY = new StoreError('timeout', 'redis took longer than 50 ms')
