@@ -13,14 +13,15 @@
  *   In balancer hooks what is there may name a lost peer: then it is as if it were absent, but that what is made takes its
  *   place (compare and set), and only if it names a peer itself.
  */
-import type { BalancerView, MapValue, ScriptMap } from '../phases.ts'
+import type { MapValue, ScriptMap } from '../phases.ts'
 import { checkValue } from '../store/limits.ts'
 import { isAway } from '../store/session-map.ts'
 import { StoreError } from '../store/store.ts'
 import type { Guest } from './guest-setup.ts'
-import { fromBytes, GuestError, type GuestValues, Tag, toBytes } from './guest-values.ts'
+import { GuestError, type GuestValues, Tag, toBytes } from './guest-values.ts'
 import type { Instance } from './instance.ts'
-import { isLost, namesPeer } from './lost-peers.ts'
+import { balancerOf, hashedPeer, isLost, namesPeer } from './map-peers.ts'
+import { guestValue } from './map-values.ts'
 import type { Address } from './quickjs-module.ts'
 import { isGone, type Slot, type Slots } from './slots.ts'
 
@@ -179,9 +180,10 @@ export class MapCalls {
   #found(flight: Flight, value: MapValue | null): void {
     const [first] = flight.waiting
     const view = value === null || first === undefined ? null : balancerOf(first.slot)
-    if (value !== null && (view === null || !isLost(view.peers, value))) return this.#land(flight, value)
-    flight.lost = value
-    this.#make(flight)
+    if (value === null || (view !== null && isLost(view.peers, value))) {
+      flight.lost = value
+      this.#make(flight)
+    } else this.#land(flight, value)
   }
 
   #without(flight: Flight, error: unknown): void {
@@ -244,7 +246,10 @@ export class MapCalls {
     const flight = this.#flightOf(id)
     if (flight === null) return
     const { instance } = this.#guest
-    if (flight.lost !== null) return this.madeNothing(id)
+    if (flight.lost !== null) {
+      this.madeNothing(id)
+      return
+    }
     const kept = instance.duplicate(error)
     this.#flights.delete(flight.id)
     queueMicrotask(() => {
@@ -277,7 +282,7 @@ export class MapCalls {
   }
 
   #fail(call: Call, error: unknown, hashes: boolean): void {
-    const value = hashes ? hashed(call, error) : undefined
+    const value = hashes && isOut(error) ? hashedPeer(call) : undefined
     if (value !== undefined) {
       this.#answer(call, (guest) => (value === null ? guest.values.null() : guestValue(guest, value)))
       return
@@ -381,59 +386,6 @@ function replace({ map, key, ttl }: Flight, lost: MapValue, value: MapValue): Pr
 /** What was made is no peer: the map does not say where requests go. */
 async function kept(value: MapValue): Promise<MapValue> {
   return value
-}
-
-/** The group that a balancer hook is to choose from. */
-function balancerOf(slot: Slot | null): BalancerView | null {
-  return slot !== null && slot.phase === 'balancer' && slot.active ? (slot.request?.balancer ?? null) : null
-}
-
-/**
- * `on_error=hash`: in a balancer hook a consistent hash of the key says which peer it is while the store is away.
- * @returns undefined: it is no such case; null: no peer is eligible
- */
-function hashed({ map, key, slot }: Call, error: unknown): MapValue | null | undefined {
-  if (map?.onError !== 'hash' || !isOut(error)) return undefined
-  const view = balancerOf(slot)
-  if (view === null) return undefined
-  let index: number
-  try {
-    index = view.hash(toBytes(key), true)
-  } catch {
-    return undefined
-  }
-  if (index < 0) return null
-  const { name, address } = view.peers[index]
-  const isUnique = view.peers.every((peer, i) => i === index || peer.name !== name)
-  const value = JSON.stringify(fromBytes(isUnique ? name : address))
-  map.owe(key, value)
-  return value
-}
-
-const QUOTE = 0x22
-
-/**
- * The guest's own value of a stored one.
- * @returns null when it is no JSON: somebody else has written it. @throws Poisoned
- */
-export function guestValue(
-  { instance, values, guest }: Pick<MapGuest, 'instance' | 'values' | 'guest'>,
-  value: MapValue,
-): Address | null {
-  if (typeof value !== 'string') return taken(instance, values, guest.bytesFrom, values.arrayBuffer(value))
-  const last = value.length - 1
-  // Fast path: texts that say what they are, such as the names of peers (`test/bench/micro-script.ts`).
-  if (last > 0 && value.charCodeAt(0) === QUOTE && value.charCodeAt(last) === QUOTE && !value.includes('\\'))
-    return values.string(toBytes(value.slice(1, last)))
-  return taken(instance, values, guest.parse, values.string(toBytes(value)))
-}
-
-function taken(instance: Instance, values: GuestValues, make: Address, from: Address): Address | null {
-  const cell = instance.call1(make, from)
-  instance.free(from)
-  if (values.tag(cell) !== Tag.EXCEPTION) return cell
-  instance.free(instance.takeException(cell))
-  return null
 }
 
 function failureText(code: string, message: string): string {

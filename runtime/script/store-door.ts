@@ -4,7 +4,8 @@ import type { MapValue, ScriptMap } from '../phases.ts'
 import { MAX_KEY } from '../store/limits.ts'
 import { argument, type DoorContext, type HostFunctions, isAbsent, MAX_BODY, MAX_NAME } from './door.ts'
 import { fromBytes, GuestError } from './guest-values.ts'
-import { guestValue, type MapAnswer, type MapQuestion } from './map-calls.ts'
+import type { MapAnswer, MapQuestion } from './map-calls.ts'
+import { guestValue } from './map-values.ts'
 import type { Address } from './quickjs-module.ts'
 
 /** Entries that a page of `entries` brings: with the largest values they fit into the smallest sandboxes. */

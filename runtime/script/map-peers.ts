@@ -1,9 +1,10 @@
 /**
- * What a balancer hook finds in a session map may name a peer that is of no use any more: one that has left the group, is
- * down, or rests after failures. Knows neither maps nor requests.
+ * What session maps mean in a balancer hook: their values may name peers. One that has left the group, is down, or rests
+ * after failures is lost; and while the store is away a hash of the key may stand for what it would say.
  */
-import type { MapValue, PeerInfo } from '../phases.ts'
-import { fromBytes } from './guest-values.ts'
+import type { BalancerView, MapValue, PeerInfo, ScriptMap } from '../phases.ts'
+import { fromBytes, toBytes } from './guest-values.ts'
+import type { Slot } from './slots.ts'
 
 const QUOTE = 0x22
 /** What names a server though it is none of the group: an address with a port, or a unix socket. */
@@ -47,4 +48,39 @@ function named(peers: readonly PeerInfo[]): ReadonlyMap<string, readonly PeerInf
   }
   known.set(peers, names)
   return names
+}
+
+/** The group that a balancer hook is to choose from. */
+export function balancerOf(slot: Slot | null): BalancerView | null {
+  return slot !== null && slot.phase === 'balancer' && slot.active ? (slot.request?.balancer ?? null) : null
+}
+
+/** Whose hook asks a map for a key. */
+interface MapQuestioner {
+  readonly slot: Slot | null
+  /** null: it is no map that is asked. */
+  readonly map: ScriptMap | null
+  readonly key: string
+}
+
+/**
+ * `on_error=hash`: in a balancer hook a consistent hash of the key says which peer it is while the store is away.
+ * @returns undefined: it is no such case; null: no peer is eligible
+ */
+export function hashedPeer({ map, key, slot }: MapQuestioner): MapValue | null | undefined {
+  if (map?.onError !== 'hash') return undefined
+  const view = balancerOf(slot)
+  if (view === null) return undefined
+  let index: number
+  try {
+    index = view.hash(toBytes(key), true)
+  } catch {
+    return undefined
+  }
+  if (index < 0) return null
+  const { name, address } = view.peers[index]
+  const isUnique = view.peers.every((peer, i) => i === index || peer.name !== name)
+  const value = JSON.stringify(fromBytes(isUnique ? name : address))
+  map.owe(key, value)
+  return value
 }
