@@ -18,6 +18,7 @@ const TIME_LIMIT = Number(process.env.TEST_TIME_LIMIT ?? 60) * 1000
 const SYSTEM_NEEDS = [
   { name: 'nginx', package: 'nginx' },
   { name: 'redis-server', package: 'redis-server' },
+  { name: 'chromium', package: 'chromium' },
 ]
 
 const { output, words } = readArguments(process.argv.slice(2))

@@ -29,8 +29,8 @@ export class Guard {
   /** @throws Refusal */
   check({ method, path, headers }: GuardedRequest): void {
     this.#checkHost(headers.host)
-    checkOrigin(headers)
-    if (!OPEN_PATHS.has(path)) this.#checkToken(headers.authorization)
+    if (!isVisit(method, path, headers)) checkOrigin(headers)
+    if (!OPEN_PATHS.has(path) && !isConsole(path)) this.#checkToken(headers.authorization)
     checkType(method, headers['content-type'])
   }
 
@@ -58,6 +58,19 @@ export class Guard {
       },
     )
   }
+}
+
+/** The page and its files hold nothing but themselves. */
+function isConsole(path: string): boolean {
+  return path === '/' || path.startsWith('/console/')
+}
+
+/** Somebody follows a link, on whatever page: what opens is the console itself, which nobody else's page can frame. */
+function isVisit(method: string, path: string, headers: IncomingHttpHeaders): boolean {
+  const { 'sec-fetch-mode': mode, 'sec-fetch-dest': dest, origin } = headers
+  return (
+    method === 'GET' && path === '/' && mode === 'navigate' && dest === 'document' && origin === undefined
+  )
 }
 
 function digest(text: string): Buffer {

@@ -119,8 +119,8 @@ test('what a form can send is not taken as a change', async () => {
   assert.equal(found, [200, 200, 200, 200, 415, 415, 415, 415, 415, 415])
 })
 
-test('with a token, everything but the health checks needs it', async () => {
-  const as = (Authorization: string, path = '/'): [string, string, Asked] => [
+test('with a token, everything but the health checks and the console needs it', async () => {
+  const as = (Authorization: string, path = '/api/v1/status'): [string, string, Asked] => [
     'GET',
     path,
     { headers: { Authorization } },
@@ -128,7 +128,7 @@ test('with a token, everything but the health checks needs it', async () => {
   const found = await statuses(new Guard([], TOKEN), [
     as(`Bearer ${TOKEN}`),
     as(`bearer ${TOKEN}`),
-    ['GET', '/', {}],
+    ['GET', '/api/v1/status', {}],
     as('Bearer '),
     as(`Bearer ${TOKEN}x`),
     as(`Bearer ${TOKEN.slice(0, -1)}`),
@@ -137,13 +137,17 @@ test('with a token, everything but the health checks needs it', async () => {
     ['GET', '/metrics', {}],
     ['GET', '/healthz', {}],
     ['GET', '/readyz', {}],
+    ['GET', '/', {}],
+    ['GET', '/console/console.js', {}],
+    ['GET', '/console', {}],
+    ['GET', '//', {}],
   ])
-  assert.equal(found, [200, 200, 401, 401, 401, 401, 401, 401, 401, 200, 200])
+  assert.equal(found, [200, 200, 401, 401, 401, 401, 401, 401, 401, 200, 200, 200, 200, 401, 401])
 })
 
 test('a refusal says how to do it right', async () => {
   const { port, server } = await serve(new Guard([], TOKEN))
-  const { headers, json } = await ask(port, 'GET', '/')
+  const { headers, json } = await ask(port, 'GET', '/metrics')
   assert.is(headers['www-authenticate'], 'Bearer realm="sluice"')
   assert.is(headers['content-type'], 'application/problem+json')
   assert.equal(json, {
