@@ -22,6 +22,19 @@ export function checkValue(value: StoreValue): void {
     throw new StoreError('too_large', `a value is at most ${MAX_VALUE} bytes, not ${size}`)
 }
 
+const WIDE = /[^\x00-\xff]/
+
+/** What a value or a key takes in memory. */
+export function bytesOf(value: StoreValue): number {
+  return typeof value === 'string' && WIDE.test(value) ? 2 * value.length : value.length
+}
+
+/** The same text on its own: as a part of another one it would keep all of that in memory. */
+export function detached(text: string): string {
+  const encoding = WIDE.test(text) ? 'utf16le' : 'latin1'
+  return Buffer.from(text, encoding).toString(encoding)
+}
+
 /** Whether two values are the same; null stands for none. */
 export function sameValue(a: StoreValue | null, b: StoreValue | null): boolean {
   if (a === null || b === null || typeof a === 'string' || typeof b === 'string') return a === b

@@ -3,6 +3,7 @@
  * redirected: https://redis.io/docs/latest/develop/reference/client-side-caching/) or, where that cannot be had (a
  * cluster, a forbidden command), by what those who write publish. Says so when it may have missed something.
  */
+import { randomBytes } from 'node:crypto'
 import { Cluster, type Redis, type RedisOptions } from 'ioredis'
 
 export interface News {
@@ -20,7 +21,9 @@ export class RedisNews {
   tracked = false
   /** Changes are heard of now. */
   listening = false
-  readonly channel: string
+  readonly #channel: string
+  /** Begins what this process publishes, which it does not hear itself. */
+  readonly #author = `${randomBytes(9).toString('base64url')}\0`
   readonly #redis: Redis | Cluster
   readonly #keyStart: string
   readonly #news: News
@@ -37,7 +40,7 @@ export class RedisNews {
   constructor(redis: Redis | Cluster, { prefix }: { readonly prefix: string }, news: News) {
     this.#redis = redis
     this.#news = news
-    this.channel = `${prefix}changed`
+    this.#channel = `${prefix}changed`
     this.#keyStart = `${prefix}m:`
     this.#ear = redis instanceof Cluster ? null : redis.duplicate(EAR_OPTIONS)
     const ear = this.#ear ?? redis
@@ -49,6 +52,11 @@ export class RedisNews {
     if (this.#ear === null) return
     redis.on('close', () => this.#onLost())
     redis.on('ready', () => void this.#begin())
+  }
+
+  /** Where those who write publish, and what; '' where the server itself tells of changes. */
+  told(map: string, key: string): [channel: string, message: string] {
+    return this.tracked ? ['', ''] : [this.#channel, `${this.#author}${map}\0${key}`]
   }
 
   ready(): Promise<void> {
@@ -64,7 +72,7 @@ export class RedisNews {
   async #subscribe(ear: Redis | Cluster): Promise<void> {
     try {
       if (this.#ear !== null) this.#earId = await this.#ear.client('ID')
-      await ear.subscribe(this.channel, TRACKING)
+      await ear.subscribe(this.#channel, TRACKING)
       this.#subscribed = true
       await this.#begin()
     } catch {
@@ -115,8 +123,9 @@ export class RedisNews {
       return
     }
     const text = (message as Buffer).toString('utf8')
-    const at = text.indexOf('\0')
-    if (at > 0) this.#news.changed(text.slice(0, at), text.slice(at + 1))
+    if (text.startsWith(this.#author)) return
+    const [from, to] = [text.indexOf('\0') + 1, text.indexOf('\0', text.indexOf('\0') + 1)]
+    if (to > 0) this.#news.changed(text.slice(from, to), text.slice(to + 1))
   }
 
   #onKey(text: string): void {

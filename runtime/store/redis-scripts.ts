@@ -4,7 +4,7 @@
  * telling the others, where the server cannot do that by itself (ARGV[1], the channel; '' otherwise).
  */
 
-/** `told` is `map NUL key`. */
+/** `told` is `author NUL map NUL key`. */
 const TELL = `if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end`
 
 /** ttl in ms; 0: for ever. */

@@ -1,18 +1,24 @@
 /**
  * The store in Redis (6 and later, Valkey alike): one server, Sentinel, or Cluster. Every call has a deadline and goes
  * through a circuit breaker, so that nobody ever hangs on Redis; reads are answered from a near cache that the server
- * keeps true: by client tracking where it can, else by messages of those who write.
+ * keeps true: by client tracking where it can, else by messages of those who write. What this process writes itself stays
+ * known to it. A tracking server leaves us out of the news of our own plain commands, not of our scripts (NOLOOP), so
+ * plain commands write where they suffice.
  *
  *   key of an entry    PREFIX m: MAP {} KEY      the empty tag keeps a client's braces from choosing the cluster's slot
  *   key of a bucket    PREFIX l: MAP {} KEY
  */
-import { Cluster, type Redis } from 'ioredis'
-import { Breaker } from './breaker.ts'
+import { Cluster, Command, type Redis } from 'ioredis'
+import type { RedisCommand, RedisReply } from '../phases.ts'
 import { checkKey, checkValue } from './limits.ts'
-import { NearCache } from './near-cache.ts'
-import { connectRedis, describeRedis, type RedisSettings } from './redis-connect.ts'
+import { NEAR_DEFAULTS, NearCache, type NearCacheOptions } from './near-cache.ts'
+import { RedisCalls, type RedisCallsOptions } from './redis-calls.ts'
+import { connectRedis, describeRedis } from './redis-connect.ts'
 import { RedisNews } from './redis-news.ts'
+import { sendRaw } from './redis-raw.ts'
+import { escapeGlob, Scan } from './redis-scan.ts'
 import { SCRIPTS } from './redis-scripts.ts'
+import { encode, entryOf, millis } from './redis-values.ts'
 import {
   type Invalidation,
   MISSING,
@@ -23,42 +29,34 @@ import {
   type StoreValue,
 } from './store.ts'
 
-export interface RedisStoreOptions extends RedisSettings {
-  /** Entries remembered in this process. */
-  readonly near?: number
-  readonly log: (level: 'notice' | 'warn' | 'error', message: string) => void
+export interface RedisStoreOptions extends RedisCallsOptions {
+  /** What is remembered in this process. */
+  readonly near?: NearCacheOptions
 }
 
-const DEFAULT_NEAR = 100_000
-const FAILURES = 5
-const REST = 500
-const LONGEST_REST = 5000
+/** Reads after a script of ours has written. */
+const MAX_REFILLS = 3
 
 type ScriptName = keyof typeof SCRIPTS
 
 export class RedisStore implements Store {
   readonly kind = 'redis'
-  readonly stats: StoreStats = { calls: 0, errors: 0, timeouts: 0, breaker: 'closed', time: 0 }
+  readonly stats: StoreStats
   readonly #options: RedisStoreOptions
   readonly #redis: Redis | Cluster
   readonly #near: NearCache
-  readonly #breaker: Breaker
+  readonly #calls: RedisCalls
   readonly #news: RedisNews
   readonly #listeners = new Set<Invalidation>()
-  #closed = false
 
   constructor(options: RedisStoreOptions) {
     this.#options = options
-    this.#near = new NearCache(options.near ?? DEFAULT_NEAR)
+    this.#near = new NearCache(options.near ?? NEAR_DEFAULTS)
     this.#redis = connectRedis(options, SCRIPTS)
     // Failures are reported by the calls that meet them.
     this.#redis.on('error', () => undefined)
-    this.#breaker = new Breaker({
-      failures: FAILURES,
-      rest: REST,
-      longestRest: LONGEST_REST,
-      onChange: (state, reason) => this.#onBreaker(state, reason),
-    })
+    this.#calls = new RedisCalls(options)
+    this.stats = this.#calls.stats
     this.#news = new RedisNews(this.#redis, options, {
       changed: (map, key) => this.#forget(map, key),
       missed: () => this.#doubt(),
@@ -81,7 +79,7 @@ export class RedisStore implements Store {
 
   peek(map: string, key: string): StoreEntry | undefined {
     // A server that does not answer may not tell of changes either.
-    return this.#news.listening && this.#breaker.state === 'closed' ? this.#near.get(map, key) : undefined
+    return this.#news.listening && this.#calls.areWell ? this.#near.get(map, key) : undefined
   }
 
   /** The last entry that was known, for when the store cannot be asked. */
@@ -90,30 +88,36 @@ export class RedisStore implements Store {
   }
 
   async get(map: string, key: string): Promise<StoreEntry | null> {
-    return this.#cached(map, key, async () => entryOf(key, await this.#run('storeGet', map, key, [])))
+    return this.#reading(map, key, async () => entryOf(key, await this.#run('storeGet', map, key, [])))
   }
 
   async set(map: string, key: string, value: StoreValue, ttl: number): Promise<void> {
     checkValue(value)
-    await this.#cached(map, key, async () => {
-      await this.#run('storeSet', map, key, [...this.#told(map, key), encode(value), millis(ttl)])
-      return { key, value, expires: Date.now() + ttl }
+    await this.#writing(map, key, async () => {
+      if (this.#news.tracked) await this.#plain('SET', map, key, [encode(value), ...lifetime(ttl)])
+      else await this.#run('storeSet', map, key, [...this.#news.told(map, key), encode(value), millis(ttl)])
+      return made(key, value, ttl)
     })
   }
 
   async add(map: string, key: string, value: StoreValue, ttl: number): Promise<StoreEntry | null> {
     checkValue(value)
     let there: StoreEntry | null = null
-    await this.#cached(map, key, async () => {
-      const reply = await this.#run('storeAdd', map, key, [
-        ...this.#told(map, key),
-        encode(value),
-        millis(ttl),
-      ])
-      there = entryOf(key, reply)
-      return there ?? { key, value, expires: Date.now() + ttl }
+    await this.#writing(map, key, async () => {
+      there = await this.#add(map, key, value, ttl)
+      return there ?? made(key, value, ttl)
     })
     return there
+  }
+
+  async #add(map: string, key: string, value: StoreValue, ttl: number): Promise<StoreEntry | null> {
+    // Redis before 7 does not say in one command what is there instead.
+    if (this.#news.tracked) {
+      const done = await this.#plain('SET', map, key, [encode(value), ...lifetime(ttl), 'NX'])
+      if (done !== null) return null
+    }
+    const given = [...this.#news.told(map, key), encode(value), millis(ttl)]
+    return entryOf(key, await this.#run('storeAdd', map, key, given))
   }
 
   async compareAndSet(
@@ -124,36 +128,58 @@ export class RedisStore implements Store {
     ttl: number,
   ): Promise<StoreEntry | null | typeof MISSING> {
     if (value !== null) checkValue(value)
+    if (expected === null && value !== null) return this.add(map, key, value, ttl)
     let lost: StoreEntry | null | typeof MISSING = null
-    await this.#cached(map, key, async () => {
+    await this.#writing(map, key, async () => {
       const given = [
         expected === null ? '' : encode(expected),
         value === null ? '' : encode(value),
         millis(ttl),
       ]
-      const reply = await this.#run('storeCompareAndSet', map, key, [...this.#told(map, key), ...given])
-      if (reply === 1) return value === null ? null : { key, value, expires: Date.now() + ttl }
+      const reply = await this.#run('storeCompareAndSet', map, key, [...this.#news.told(map, key), ...given])
+      if (reply === 1) return value === null ? null : made(key, value, ttl)
       lost = reply === 0 ? MISSING : entryOf(key, reply)
       return lost === MISSING ? null : lost
     })
+    if (lost === null && value !== null && this.#news.tracked) void this.#refill(map, key)
     return lost
   }
 
+  /** Counters change with each call: there is nothing to remember. */
   async incr(map: string, key: string, by: number, ttl: number): Promise<number> {
-    const given = [...this.#told(map, key), String(by), millis(ttl)]
-    const reply = await this.#cachedAs(map, key, () => this.#run('storeIncr', map, key, given))
-    return Number((reply as Buffer).toString())
+    const given = [...this.#news.told(map, key), String(by), millis(ttl)]
+    let number = 0
+    await this.#writing(map, key, async () => {
+      number = Number(String(await this.#run('storeIncr', map, key, given)))
+      return null
+    })
+    return number
   }
 
   async touch(map: string, key: string, ttl: number): Promise<boolean> {
-    const given = [...this.#told(map, key), millis(ttl)]
-    return (await this.#cachedAs(map, key, () => this.#run('storeTouch', map, key, given))) === 1
+    const known = this.#near.get(map, key)
+    let there = false
+    await this.#writing(map, key, async () => {
+      there = (await this.#touch(map, key, ttl)) === 1
+      if (!there) return null
+      return known === undefined ? undefined : made(key, known.value, ttl)
+    })
+    return there
+  }
+
+  #touch(map: string, key: string, ttl: number): Promise<unknown> {
+    // PERSIST does not say whether the key was there.
+    if (this.#news.tracked && ttl !== Infinity) return this.#plain('PEXPIRE', map, key, [millis(ttl)])
+    return this.#run('storeTouch', map, key, [...this.#news.told(map, key), millis(ttl)])
   }
 
   async delete(map: string, key: string): Promise<boolean> {
     let there = false
-    await this.#cached(map, key, async () => {
-      there = (await this.#run('storeDelete', map, key, this.#told(map, key))) === 1
+    await this.#writing(map, key, async () => {
+      const done = this.#news.tracked
+        ? this.#plain('DEL', map, key, [])
+        : this.#run('storeDelete', map, key, this.#news.told(map, key))
+      there = (await done) === 1
       return null
     })
     return there
@@ -168,7 +194,7 @@ export class RedisStore implements Store {
     const start = this.#entryKey(map, '')
     const keys: string[] = []
     while (keys.length < count && !scan.done) {
-      const page = await this.#call(() => scan.next(`${escapeGlob(start)}*`, count))
+      const page = await this.#calls.run(() => scan.next(`${escapeGlob(start)}*`, count))
       for (const key of page) keys.push(key.toString('utf8').slice(start.length))
     }
     const found = await Promise.all(
@@ -181,7 +207,7 @@ export class RedisStore implements Store {
     const scan = new Scan(this.#nodes(), null)
     let size = 0
     const pattern = `${escapeGlob(this.#entryKey(map, ''))}*`
-    while (!scan.done) size += (await this.#call(() => scan.next(pattern, 1000))).length
+    while (!scan.done) size += (await this.#calls.run(() => scan.next(pattern, 1000))).length
     return size
   }
 
@@ -192,27 +218,34 @@ export class RedisStore implements Store {
     return Number((reply as Buffer).toString())
   }
 
+  /** Commands of others than this store, in one go; they have been checked. `atomic`: nothing comes between them. */
+  async raw(commands: readonly RedisCommand[], atomic: boolean): Promise<RedisReply[]> {
+    if (commands.length === 0) return []
+    return this.#calls.run(() => sendRaw(this.#redis, commands, atomic))
+  }
+
   onInvalidation(listener: Invalidation): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.#calls.close()
     this.#news.close()
     this.#redis.disconnect()
   }
 
   // ---- the near cache ----
 
-  /** Runs a call that says what is there afterwards, and remembers it. */
-  async #cached(
+  /** Runs a call that says what is there, and remembers it. */
+  async #reading<T extends StoreEntry | null | undefined>(
     map: string,
     key: string,
-    call: () => Promise<StoreEntry | null>,
-  ): Promise<StoreEntry | null> {
-    const reading = this.#near.begin(map, key)
-    let entry: StoreEntry | null | undefined
+    call: () => Promise<T>,
+    silent = false,
+  ): Promise<T> {
+    const reading = this.#near.begin(map, key, silent)
+    let entry: T | undefined
     try {
       entry = await call()
       return entry
@@ -221,29 +254,37 @@ export class RedisStore implements Store {
     }
   }
 
-  /** Runs a call after which nothing is known of the entry. */
-  async #cachedAs(map: string, key: string, call: () => Promise<unknown>): Promise<unknown> {
-    const reading = this.#near.begin(map, key)
+  /** The same of one that changes it; undefined: it is there, and nobody knows what it is. */
+  async #writing(
+    map: string,
+    key: string,
+    call: () => Promise<StoreEntry | null | undefined>,
+  ): Promise<void> {
+    await this.#reading(map, key, call, true)
+    this.#tell(map, key)
+  }
+
+  /** Our script has written, and the server is telling us as well: what is there is read when it has. */
+  async #refill(map: string, key: string): Promise<void> {
     try {
-      return await call()
-    } finally {
-      this.#near.end(reading, null)
+      for (let i = 0; i < MAX_REFILLS && this.#near.get(map, key) === undefined; i++) await this.get(map, key)
+    } catch {
+      // Whoever wants it asks again.
     }
   }
 
   #forget(map: string, key: string): void {
     this.#near.forget(map, key)
+    this.#tell(map, key)
+  }
+
+  #tell(map: string, key: string | null): void {
     for (const listener of this.#listeners) listener(map, key)
   }
 
   #doubt(): void {
     this.#near.doubt()
-    for (const listener of this.#listeners) listener('', null)
-  }
-
-  /** What the scripts publish, and where; nothing where the server itself tells of changes. */
-  #told(map: string, key: string): string[] {
-    return this.#news.tracked ? ['', ''] : [this.#news.channel, `${map}\0${key}`]
+    this.#tell('', null)
   }
 
   // ---- calls ----
@@ -257,58 +298,17 @@ export class RedisStore implements Store {
     return this.#script(name, this.#entryKey(map, key), args)
   }
 
+  /** One of Redis's own commands, on an entry. */
+  async #plain(name: string, map: string, key: string, args: (string | Buffer)[]): Promise<unknown> {
+    checkKey(key)
+    const command = [this.#entryKey(map, key), ...args]
+    return this.#calls.run(
+      () => this.#redis.sendCommand(new Command(name, command, { replyEncoding: null })) as Promise<unknown>,
+    )
+  }
+
   #script(name: ScriptName, key: string, args: (string | Buffer)[]): Promise<unknown> {
-    return this.#call(() => (this.#redis as unknown as ScriptRunner)[`${name}Buffer`](key, ...args))
-  }
-
-  async #call<T>(send: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new StoreError('closed', 'the store is closed')
-    if (!this.#breaker.allows())
-      throw new StoreError('unavailable', `${describeRedis(this.#options)} does not answer`)
-    const started = performance.now()
-    this.stats.calls++
-    try {
-      const result = await send()
-      this.#breaker.succeeded()
-      return result
-    } catch (error) {
-      throw this.#failure(error)
-    } finally {
-      this.stats.time += performance.now() - started
-    }
-  }
-
-  /** An answer that says no comes from a server that is well. */
-  #failure(error: unknown): StoreError {
-    const message = error instanceof Error ? error.message : String(error)
-    this.stats.errors++
-    if (this.#closed) return new StoreError('closed', 'the store is closed')
-    if (/^WRONGTYPE/.test(message)) {
-      this.#breaker.succeeded()
-      return new StoreError('wrong_type', 'the value is no number: incr adds to numbers only')
-    }
-    if (/^OOM/.test(message)) {
-      this.#breaker.succeeded()
-      return new StoreError('full', `${describeRedis(this.#options)} is full: ${message}`)
-    }
-    const late = /timed out/i.test(message)
-    if (late) this.stats.timeouts++
-    this.#breaker.failed(message)
-    return late
-      ? new StoreError(
-          'timeout',
-          `${describeRedis(this.#options)} took longer than ${this.#options.timeout} ms`,
-        )
-      : new StoreError('unavailable', `${describeRedis(this.#options)}: ${message}`)
-  }
-
-  #onBreaker(state: Breaker['state'], reason: string): void {
-    const before = this.stats.breaker
-    this.stats.breaker = state
-    const name = describeRedis(this.#options)
-    if (state === 'open' && before === 'closed')
-      this.#options.log('error', `store: ${name} is given a rest after ${FAILURES} failures (${reason})`)
-    else if (state === 'closed') this.#options.log('notice', `store: ${name} answers again`)
+    return this.#calls.run(() => (this.#redis as unknown as ScriptRunner)[`${name}Buffer`](key, ...args))
   }
 
   #nodes(): Redis[] {
@@ -321,54 +321,13 @@ type ScriptRunner = Record<
   (key: string, ...args: (string | Buffer)[]) => Promise<unknown>
 >
 
-/** SCAN over all masters; its cursor is `NODE:CURSOR`. */
-class Scan {
-  readonly #nodes: readonly Redis[]
-  #node: number
-  #at: string
-  done = false
-
-  constructor(nodes: readonly Redis[], cursor: string | null) {
-    this.#nodes = nodes
-    const [, node, at] = /^(\d{1,4}):(\d{1,20})$/.exec(cursor ?? '0:0') ?? ['', '0', '0']
-    this.#node = Number(node)
-    this.#at = at
-    this.done = this.#node >= nodes.length
-  }
-
-  get cursor(): string | null {
-    return this.done ? null : `${this.#node}:${this.#at}`
-  }
-
-  async next(pattern: string, count: number): Promise<Buffer[]> {
-    const node = this.#nodes[this.#node]
-    const [at, keys] = await node.scanBuffer(this.#at, 'MATCH', pattern, 'COUNT', count)
-    this.#at = at.toString()
-    if (this.#at === '0') this.done = ++this.#node >= this.#nodes.length
-    return keys
-  }
+function made(key: string, value: StoreValue, ttl: number): StoreEntry {
+  return { key, value, expires: Date.now() + ttl }
 }
 
-function encode(value: StoreValue): string | Buffer {
-  return typeof value === 'string' ? `j${value}` : Buffer.concat([BYTES, value])
-}
-
-const BYTES = Buffer.from('b')
-
-/** `{ value, pttl }` of a script. */
-function entryOf(key: string, reply: unknown): StoreEntry | null {
-  if (!Array.isArray(reply)) return null
-  const [stored, ttl] = reply as [Buffer, number]
-  const value = stored[0] === BYTES[0] ? new Uint8Array(stored.subarray(1)) : stored.toString('utf8', 1)
-  return { key, value, expires: ttl < 0 ? Infinity : Date.now() + ttl }
-}
-
-function millis(ttl: number): string {
-  return ttl === Infinity ? '0' : String(Math.max(1, Math.ceil(ttl)))
-}
-
-function escapeGlob(text: string): string {
-  return text.replace(/[\\*?[\]^]/g, '\\$&')
+/** Of SET. */
+function lifetime(ttl: number): string[] {
+  return ttl === Infinity ? [] : ['PX', millis(ttl)]
 }
 
 async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {

@@ -2,6 +2,7 @@
  * A `session_map` as its users see it: values that stay for a while, shared by all who share the store. Owns what a
  * plain store has not: one flight per key, and what happens while the store is away (`on_error`).
  */
+import { Debts } from './debts.ts'
 import { type Store, type StoreEntry, StoreError, type StoreValue } from './store.ts'
 
 export interface SessionMapOptions {
@@ -32,8 +33,6 @@ interface Remembering {
   last?(map: string, key: string): StoreEntry | undefined
 }
 
-/** Fallback answers kept until the store is back; beyond them the oldest are forgotten, and counted as lost by `errors`. */
-const MAX_OWED = 10_000
 /** ms between two looks whether the store is back. */
 const LOOK_AGAIN = 1000
 
@@ -45,7 +44,7 @@ export class SessionMap {
   readonly #ttl: number
   readonly #flights = new Map<string, Promise<StoreValue>>()
   /** What was answered without the store, to be written down where nothing else was meanwhile. */
-  readonly #owed = new Map<string, StoreValue>()
+  readonly #debts = new Debts()
   #timer: NodeJS.Timeout | null = null
   #reconciling = false
 
@@ -67,15 +66,25 @@ export class SessionMap {
   /** @throws StoreError when the store is away, unless `stale` knows a value */
   async get(key: string): Promise<StoreValue | null> {
     try {
-      const entry = await this.#store.get(this.name, key)
-      if (entry === null) this.stats.misses++
-      else this.stats.hits++
-      return entry === null ? null : entry.value
+      return await this.#look(key)
     } catch (error) {
       const last = this.#lastKnown(key, error)
       if (last === undefined) throw error
       return last
     }
+  }
+
+  /** In the store; where that has nothing, what was answered without it. @throws StoreError */
+  async #look(key: string): Promise<StoreValue | null> {
+    const entry = await this.#store.get(this.name, key)
+    if (entry !== null) {
+      this.stats.hits++
+      return entry.value
+    }
+    const owed = this.#debts.get(key)
+    if (owed !== undefined) return this.#pay(key, owed)
+    this.stats.misses++
+    return null
   }
 
   /**
@@ -96,17 +105,13 @@ export class SessionMap {
     make: () => StoreValue | Promise<StoreValue>,
     ttl: number,
   ): Promise<StoreValue> {
-    let there: StoreEntry | null
+    let there: StoreValue | null
     try {
-      there = await this.#store.get(this.name, key)
+      there = await this.#look(key)
     } catch (error) {
       return this.#without(key, error, make)
     }
-    if (there !== null) {
-      this.stats.hits++
-      return there.value
-    }
-    this.stats.misses++
+    if (there !== null) return there
     const value = await make()
     try {
       return (await this.#store.add(this.name, key, value, ttl))?.value ?? value
@@ -131,12 +136,15 @@ export class SessionMap {
     return value
   }
 
-  set(key: string, value: StoreValue, ttl = this.#ttl): Promise<void> {
-    return this.#counted(this.#store.set(this.name, key, value, ttl))
+  async set(key: string, value: StoreValue, ttl = this.#ttl): Promise<void> {
+    await this.#counted(this.#store.set(this.name, key, value, ttl))
+    this.#debts.delete(key)
   }
 
   /** @returns what was there, or null: it was set */
   async add(key: string, value: StoreValue, ttl = this.#ttl): Promise<StoreValue | null> {
+    const owed = this.#debts.get(key)
+    if (owed !== undefined) return this.#pay(key, owed)
     const there = await this.#counted(this.#store.add(this.name, key, value, ttl))
     return there === null ? null : there.value
   }
@@ -175,7 +183,7 @@ export class SessionMap {
   }
 
   delete(key: string): Promise<boolean> {
-    this.#owed.delete(key)
+    this.#debts.delete(key)
     return this.#counted(this.#store.delete(this.name, key))
   }
 
@@ -186,11 +194,7 @@ export class SessionMap {
   /** Remembers an answer that was given without the store: it is written down when the store is back. */
   owe(key: string, value: StoreValue): void {
     this.stats.fallbacks++
-    if (!this.#owed.has(key) && this.#owed.size >= MAX_OWED) {
-      this.#owed.delete(this.#owed.keys().next().value!)
-      this.stats.errors++
-    }
-    this.#owed.set(key, value)
+    this.stats.errors += this.#debts.add(key, value)
     this.#timer ??= setInterval(() => void this.#reconcile(), LOOK_AGAIN).unref()
   }
 
@@ -208,22 +212,31 @@ export class SessionMap {
   }
 
   async #payOff(): Promise<void> {
-    for (const [key, value] of this.#owed) {
-      try {
-        await this.#store.add(this.name, key, value, this.#ttl)
-      } catch (error) {
-        if (isAway(error)) return
-      }
-      this.stats.reconciled++
-      this.#owed.delete(key)
+    for (const [key, value] of this.#debts) {
+      await this.#pay(key, value)
+      // Not now: the store is away, or has no room.
+      if (this.#debts.get(key) === value) return
     }
-    if (this.#owed.size === 0) this.close()
+    if (this.#debts.size === 0) this.close()
+  }
+
+  /** Writes an answer down. @returns what is there now, or that answer if it cannot be written */
+  async #pay(key: string, value: StoreValue): Promise<StoreValue> {
+    try {
+      const there = await this.#store.add(this.name, key, value, this.#ttl)
+      if (this.#debts.settle(key, value)) this.stats.reconciled++
+      return there === null ? value : there.value
+    } catch (error) {
+      this.#count(error)
+      if (!isOut(error)) this.#debts.settle(key, value)
+      return value
+    }
   }
 
   #lastKnown(key: string, error: unknown): StoreValue | undefined {
     this.#count(error)
     if (this.onError !== 'stale' || !isAway(error)) return undefined
-    const last = this.#owed.get(key) ?? this.#store.last?.(this.name, key)?.value
+    const last = this.#debts.get(key) ?? this.#store.last?.(this.name, key)?.value
     if (last !== undefined) this.stats.fallbacks++
     return last
   }
@@ -245,4 +258,9 @@ export class SessionMap {
 /** The store did not answer, as opposed to: it said no. */
 export function isAway(error: unknown): boolean {
   return error instanceof StoreError && (error.code === 'timeout' || error.code === 'unavailable')
+}
+
+/** It did not answer, or has no room: another time it may do what it was asked for. */
+export function isOut(error: unknown): boolean {
+  return isAway(error) || (error instanceof StoreError && error.code === 'full')
 }

@@ -13,7 +13,7 @@ export interface StoreEntry {
   readonly expires: number
 }
 
-/** What a store promises to be told of: keys of a map that others have changed. `null`: everything may have changed. */
+/** What a store promises to tell of: keys of a map that may have changed, here or elsewhere. `null`: everything may have. */
 export type Invalidation = (map: string, key: string | null) => void
 
 /**

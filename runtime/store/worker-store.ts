@@ -1,13 +1,16 @@
 /**
  * The memory store as workers see it: it lives in their supervisor, reached over a channel; reads are answered from a
  * near cache that the supervisor's news keep true. `serveStore` is the supervisor's end.
+ *
+ * The channel keeps the order of what happens there: news of a worker's own change comes before the answer to it, news of
+ * a later change by another worker after that.
  */
 import { type Channel, ChannelError } from '../lib/channel.ts'
 import { checkKey, checkValue } from './limits.ts'
-import { NearCache } from './near-cache.ts'
+import { NEAR_DEFAULTS, NearCache, type NearCacheOptions } from './near-cache.ts'
 import {
   type Invalidation,
-  type MISSING,
+  MISSING,
   type Store,
   type StoreEntry,
   StoreError,
@@ -15,8 +18,6 @@ import {
   type StoreStats,
   type StoreValue,
 } from './store.ts'
-
-const DEFAULT_NEAR = 100_000
 
 /** What workers may ask for, and nothing else. */
 const CALLS = [
@@ -57,7 +58,7 @@ export class WorkerStore implements Store {
   #closed = false
 
   /** @param timeout ms for one call */
-  constructor(channel: Channel, timeout: number, near = DEFAULT_NEAR) {
+  constructor(channel: Channel, timeout: number, near: NearCacheOptions = NEAR_DEFAULTS) {
     this.#channel = channel
     this.timeout = timeout
     this.#near = new NearCache(near)
@@ -82,17 +83,29 @@ export class WorkerStore implements Store {
   }
 
   async get(map: string, key: string): Promise<StoreEntry | null> {
-    return this.#cached(map, key, () => this.#ask<StoreEntry | null>('get', map, key))
+    return this.#call(map, key, async (found) => {
+      const entry = await this.#ask<StoreEntry | null>('get', map, key)
+      found(entry, 0)
+      return entry
+    })
   }
 
   async set(map: string, key: string, value: StoreValue, ttl: number): Promise<void> {
     checkValue(value)
-    await this.#forgetting(map, key, () => this.#ask('set', map, key, value, ttl))
+    await this.#call(map, key, async (found) => {
+      await this.#ask('set', map, key, value, ttl)
+      found(entryOf(key, value, ttl), 1)
+    })
   }
 
   async add(map: string, key: string, value: StoreValue, ttl: number): Promise<StoreEntry | null> {
     checkValue(value)
-    return this.#forgetting(map, key, () => this.#ask<StoreEntry | null>('add', map, key, value, ttl))
+    return this.#call(map, key, async (found) => {
+      const there = await this.#ask<StoreEntry | null>('add', map, key, value, ttl)
+      if (there === null) found(entryOf(key, value, ttl), 1)
+      else found(there, 0)
+      return there
+    })
   }
 
   async compareAndSet(
@@ -103,19 +116,30 @@ export class WorkerStore implements Store {
     ttl: number,
   ): Promise<StoreEntry | null | typeof MISSING> {
     if (value !== null) checkValue(value)
-    return this.#forgetting(map, key, () => this.#ask('compareAndSet', map, key, expected, value, ttl))
+    return this.#call(map, key, async (found) => {
+      const lost = await this.#ask<Lost>('compareAndSet', map, key, expected, value, ttl)
+      if (lost === null) found(value === null ? null : entryOf(key, value, ttl), 1)
+      else found(lost === MISSING ? null : lost, 0)
+      return lost
+    })
   }
 
+  /** Nobody says how long the number lives: it is not remembered. */
   async incr(map: string, key: string, by: number, ttl: number): Promise<number> {
-    return this.#forgetting(map, key, () => this.#ask<number>('incr', map, key, by, ttl))
+    return this.#ask('incr', map, key, by, ttl)
   }
 
   async touch(map: string, key: string, ttl: number): Promise<boolean> {
-    return this.#forgetting(map, key, () => this.#ask<boolean>('touch', map, key, ttl))
+    const known = this.#near.get(map, key)
+    return this.#call(map, key, async (found) => {
+      const there = await this.#ask<boolean>('touch', map, key, ttl)
+      if (there && known !== undefined) found(entryOf(key, known.value, ttl), 1)
+      return there
+    })
   }
 
   async delete(map: string, key: string): Promise<boolean> {
-    return this.#forgetting(map, key, () => this.#ask<boolean>('delete', map, key))
+    return this.#ask('delete', map, key)
   }
 
   async entries(
@@ -144,26 +168,25 @@ export class WorkerStore implements Store {
     this.#listeners.clear()
   }
 
-  async #cached(
+  /**
+   * Runs a call that may find out what is there.
+   * @param call tells it, with how many of the changes are its own
+   */
+  async #call<T>(
     map: string,
     key: string,
-    call: () => Promise<StoreEntry | null>,
-  ): Promise<StoreEntry | null> {
+    call: (found: (entry: StoreEntry | null, own: number) => void) => Promise<T>,
+  ): Promise<T> {
     const reading = this.#near.begin(map, key)
     let entry: StoreEntry | null | undefined
+    let own = 0
     try {
-      entry = await call()
-      return entry
+      return await call((found, changes) => {
+        entry = found
+        own = changes
+      })
     } finally {
-      this.#near.end(reading, entry)
-    }
-  }
-
-  async #forgetting<T>(map: string, key: string, call: () => Promise<T>): Promise<T> {
-    try {
-      return await call()
-    } finally {
-      this.#near.forget(map, key)
+      this.#near.end(reading, entry, own)
     }
   }
 
@@ -194,6 +217,12 @@ export class WorkerStore implements Store {
     const code = CODES.has(error.code) ? (error.code as StoreErrorCode) : 'unavailable'
     return new StoreError(code, error.message)
   }
+}
+
+type Lost = StoreEntry | null | typeof MISSING
+
+function entryOf(key: string, value: StoreValue, ttl: number): StoreEntry {
+  return { key, value, expires: Date.now() + ttl }
 }
 
 const CODES: ReadonlySet<string> = new Set<StoreErrorCode>(['timeout', 'full', 'too_large', 'wrong_type'])

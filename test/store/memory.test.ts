@@ -35,4 +35,21 @@ test('all maps together hold no more bytes than the size: the largest gives way'
   assert.is(await store.get('large', 'key 0'), null)
 })
 
+test('time may begin at 0', async () => {
+  let ms = 0
+  const store = new MemoryStore({ size: 1024 * 1024, now: () => ms })
+  await store.set('users', 'ann', '1', 100)
+  assert.is(store.peek('users', 'ann')?.expires, 100)
+  await store.incr('users', 'ann', 1, 5000)
+  ms = 101
+  assert.is(store.peek('users', 'ann'), null)
+})
+
+test('however many values there are, each key has its own', async () => {
+  const store = new MemoryStore({ size: 64 * 1024 * 1024 })
+  const textOf = (i: number) => JSON.stringify(i % 3 === 0 ? 'a peer of many' : `${'x'.repeat(i % 80)}${i}`)
+  for (let i = 0; i < 10_000; i++) await store.set('users', `user ${i}`, textOf(i), Infinity)
+  for (let i = 0; i < 10_000; i++) assert.is((await store.get('users', `user ${i}`))?.value, textOf(i))
+})
+
 test.run()

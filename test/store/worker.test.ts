@@ -48,6 +48,45 @@ test('what was read once is known at once, until somebody else changes it', asyn
   assert.is(here.peek('users', 'ann'), undefined)
 })
 
+test('what a worker writes itself is known to it from then on, to the others not', async () => {
+  const memory = new MemoryStore({ size: 1024 * 1024 })
+  const [here, there] = [view(memory).store, view(memory).store]
+  const known = (store = here) => store.peek('users', 'ann')?.value
+  await here.set('users', 'ann', '"app1"', 60_000)
+  assert.is(known(), '"app1"')
+  await there.get('users', 'ann')
+  await here.touch('users', 'ann', 120_000)
+  assert.is(known(), '"app1"')
+  assert.ok(here.peek('users', 'ann')!.expires > Date.now() + 100_000)
+  await here.compareAndSet('users', 'ann', '"app1"', '"app2"', 60_000)
+  assert.is(known(), '"app2"')
+  await there.size('users')
+  assert.is(known(there), undefined)
+  await there.add('users', 'ann', '"app3"', 60_000)
+  assert.is(known(there), '"app2"')
+  await here.delete('users', 'ann')
+  assert.is(known(), undefined)
+  await here.add('users', 'ann', '"app3"', 60_000)
+  assert.is(known(), '"app3"')
+})
+
+test('of writes at the same time a worker knows the last, or nothing', async () => {
+  const memory = new MemoryStore({ size: 1024 * 1024 })
+  const [here, there] = [view(memory).store, view(memory).store]
+  for (let i = 0; i < 50; i++) {
+    await Promise.all([
+      here.set('users', 'ann', `"here ${i}"`, 60_000),
+      there.set('users', 'ann', `"there ${i}"`, 60_000),
+      here.get('users', 'ann'),
+      here.set('users', 'ann', `"again ${i}"`, 60_000),
+    ])
+    await here.size('users')
+    const last = memory.peek('users', 'ann')!.value
+    for (const store of [here, there])
+      assert.ok([undefined, last].includes(store.peek('users', 'ann')?.value))
+  }
+})
+
 test('a supervisor that has gone is an error at once', async () => {
   const { store, cut } = view(new MemoryStore({ size: 1024 * 1024 }))
   await store.set('users', 'ann', '1', Infinity)
