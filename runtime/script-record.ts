@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { RecordModel } from './config/model.ts'
-import type { FetchEvents, FetchRequest, HookRequest, LogLevel, Phase } from './phases.ts'
+import type { BodyFailure, FetchEvents, FetchRequest, HookRequest, LogLevel, Phase } from './phases.ts'
 import type { Exchange, Services } from './proxy/exchange.ts'
 import type { HookDecision } from './replay/hook-decision.ts'
 import type { HookInput } from './replay/hook-input.ts'
@@ -13,6 +13,7 @@ import { type Asked, formatEntry, type JournalEntry, plainPeer, textOf } from '.
 import { JournalFile } from './replay/journal-file.ts'
 import { Mask } from './replay/mask.ts'
 import { FetchRecording } from './replay/recorded-fetch.ts'
+import { RecordedValues } from './replay/recorded-values.ts'
 import type { HookQuestions } from './replay/tapped-request.ts'
 import type { CallFollower, Follower } from './script-tap.ts'
 
@@ -82,7 +83,7 @@ export class ScriptRecorder implements Follower {
     const request = `${PROCESS}-${(x as Exchange).serial}`
     // A peer's state goes on changing.
     const upstream = input.upstream && { ...input.upstream, peers: input.upstream.peers.map(plainPeer) }
-    const questions = new Questions()
+    const questions = new Questions(at)
     return {
       questions,
       ended: (decision) => {
@@ -147,7 +148,13 @@ class Questions implements HookQuestions {
   readonly #variables = new Map<string, string | null>()
   readonly #picks = new Map<string, number>()
   readonly #fetches: FetchRecording[] = []
+  readonly values: RecordedValues
   #body: Asked['body'] = null
+
+  /** @param start when the hook began, ms since the epoch */
+  constructor(start: number) {
+    this.values = new RecordedValues(start, MAX_CONTENT)
+  }
 
   variable(name: string, value: string | undefined): void {
     if (!this.#variables.has(name) && this.#variables.size < MAX_ASKED)
@@ -158,9 +165,9 @@ class Questions implements HookQuestions {
     if (!this.#picks.has(what) && this.#picks.size < MAX_ASKED) this.#picks.set(what, index)
   }
 
-  body(error: Error | null, body: Uint8Array): void {
-    if (body.length <= MAX_CONTENT)
-      this.#body = { text: textOf(body), failure: error === null ? null : error.message }
+  body(error: BodyFailure | null, body: Uint8Array): void {
+    if (body.length > MAX_CONTENT) return
+    this.#body = { text: textOf(body), failure: error?.message ?? null, status: error?.status ?? 0 }
   }
 
   fetch(request: FetchRequest, events: FetchEvents): FetchEvents {
@@ -185,6 +192,7 @@ class Questions implements HookQuestions {
         url: mask.target(record.url),
         answer: record.answer && { ...record.answer, headers: mask.pairs(record.answer.headers) },
       })),
+      ...this.values.asked,
     }
   }
 }

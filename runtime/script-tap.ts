@@ -96,5 +96,6 @@ function questionsOf(calls: readonly CallFollower[]): HookQuestions | null {
       for (const one of all) one.body(error, body)
     },
     fetch: (request, events) => all.reduce((told, one) => one.fetch(request, told), events),
+    values: all.find(({ values }) => values !== undefined)?.values,
   }
 }

@@ -2,6 +2,7 @@
  * The header fields that Sluice itself looks at, each with a small number, and the way from a name to its number.
  * Knows names only, no values.
  */
+import { octetAt } from '../lib/octet-at.ts'
 import { LOWER_CASE } from './octets.ts'
 
 /** Numbers of the known fields. Those below 32 include every field that a request may hold only once. */
@@ -98,13 +99,13 @@ for (const [key, id] of Object.entries(Field)) {
 export function fieldId(name: string): FieldId {
   const length = name.length
   if (length === 0) return Field.OTHER
-  const first = LOWER_CASE[name.charCodeAt(0) & 255]
-  const middle = LOWER_CASE[name.charCodeAt(length >> 1) & 255]
-  const last = LOWER_CASE[name.charCodeAt(length - 1) & 255]
+  const first = LOWER_CASE[octetAt(name, 0) & 255]
+  const middle = LOWER_CASE[octetAt(name, length >> 1) & 255]
+  const last = LOWER_CASE[octetAt(name, length - 1) & 255]
   const id = SLOTS[slotOf(length, first, middle, last)]
   const known = NAMES[id]
   if (known.length !== length) return Field.OTHER
-  for (let i = 0; i < length; i++) if (LOWER_CASE[name.charCodeAt(i)] !== known[i]) return Field.OTHER
+  for (let i = 0; i < length; i++) if (LOWER_CASE[octetAt(name, i)] !== known[i]) return Field.OTHER
   return id as FieldId
 }
 

@@ -2,6 +2,7 @@
  * A block of header fields: one text with offsets, looked up lazily. Values become strings only when asked for.
  * Knows what a field is called and where it stands, not what it means.
  */
+import { octetAt } from '../lib/octet-at.ts'
 import { Field, type FieldId, fieldId } from './field-names.ts'
 import { LOWER_CASE } from './octets.ts'
 
@@ -56,7 +57,7 @@ export class FieldBlock {
     if (this.#slots[at + 2] - start !== length) return false
     const text = this.text
     for (let k = 0; k < length; k++) {
-      if (LOWER_CASE[text.charCodeAt(start + k)] !== lowerName.charCodeAt(k)) return false
+      if (LOWER_CASE[octetAt(text, start + k)] !== octetAt(lowerName, k)) return false
     }
     return true
   }
@@ -130,8 +131,8 @@ export class FieldBlock {
     const length = underscored.length
     if (this.#slots[at + 2] - start !== length) return false
     for (let k = 0; k < length; k++) {
-      const octet = LOWER_CASE[this.text.charCodeAt(start + k)]
-      if ((octet === 0x2d ? 0x5f : octet) !== underscored.charCodeAt(k)) return false
+      const octet = LOWER_CASE[octetAt(this.text, start + k)]
+      if ((octet === 0x2d ? 0x5f : octet) !== octetAt(underscored, k)) return false
     }
     return true
   }

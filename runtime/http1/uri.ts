@@ -4,6 +4,7 @@
  *
  * RFC 9112 section 3.2, RFC 3986 section 5.2.4; nginx's `merge_slashes`.
  */
+import { octetAt } from '../lib/octet-at.ts'
 import { ClientFault, HttpFault } from './fault.ts'
 import { HEX_VALUES, SLASH, TARGET_OCTETS } from './octets.ts'
 
@@ -55,7 +56,7 @@ const AUTHORITY = /^(?:\[[^\]]*\]|[A-Za-z0-9.-]+):[0-9]+$/
  */
 export function parseTarget(method: string, target: string, mergeSlashes: boolean): ParsedTarget | HttpFault {
   if (method === 'CONNECT') return connectFault(target)
-  if (target.charCodeAt(0) === SLASH) return parseOrigin(target, mergeSlashes, null)
+  if (octetAt(target, 0) === SLASH) return parseOrigin(target, mergeSlashes, null)
   const match = ABSOLUTE.exec(target)
   if (match === null) return ClientFault.REQUEST
   const authority = validateHost(match[2] + (match[3] ?? ''))
@@ -63,7 +64,7 @@ export function parseTarget(method: string, target: string, mergeSlashes: boolea
   const absolute = { scheme: match[1].toLowerCase(), host: authority.host, port: authority.port }
   const rest = target.slice(match[0].length)
   if (rest === '') return parseOrigin('/', mergeSlashes, absolute)
-  if (rest.charCodeAt(0) === SLASH) return parseOrigin(rest, mergeSlashes, absolute)
+  if (octetAt(rest, 0) === SLASH) return parseOrigin(rest, mergeSlashes, absolute)
   const parsed = parseOrigin(`/${rest}`, mergeSlashes, absolute)
   return parsed instanceof HttpFault ? parsed : { ...parsed, unparsed: rest, unparsedValid: false }
 }
@@ -89,19 +90,19 @@ function parseOrigin(
   let pathEnd = length
   let complex = false
   for (let i = 1; i < length; i++) {
-    const octet = target.charCodeAt(i)
+    const octet = octetAt(target, i)
     if (ORDINARY[octet] === 1) continue
     if (octet === QUESTION || octet === HASH) {
       pathEnd = i
       break
     }
     if (octet === PERCENT) complex = true
-    else if (octet === SLASH || octet === DOT) complex ||= target.charCodeAt(i - 1) === SLASH
+    else if (octet === SLASH || octet === DOT) complex ||= octetAt(target, i - 1) === SLASH
     else return ClientFault.REQUEST
   }
   let end = length
   for (let i = pathEnd; i < length; i++) {
-    const octet = target.charCodeAt(i)
+    const octet = octetAt(target, i)
     if (octet === HASH && end === length) end = i
     if (TARGET_OCTETS[octet] !== 1) return ClientFault.REQUEST
   }
@@ -134,16 +135,16 @@ function connectFault(target: string): HttpFault {
  * @returns null if `raw` does not begin with `/`, has a bad `%XX`, a NUL or what is no byte, or climbs above the root
  */
 export function normalizePath(raw: string, mergeSlashes: boolean): string | null {
-  if (raw.charCodeAt(0) !== SLASH) return null
+  if (octetAt(raw, 0) !== SLASH) return null
   const out = Buffer.allocUnsafe(raw.length)
   let size = 1
   let segment = 1
   out[0] = SLASH
   for (let i = 1; i < raw.length; i++) {
-    let octet = raw.charCodeAt(i)
+    let octet = octetAt(raw, i)
     if (octet === PERCENT) {
-      const high = HEX_VALUES[raw.charCodeAt(i + 1)]
-      const low = HEX_VALUES[raw.charCodeAt(i + 2)]
+      const high = HEX_VALUES[octetAt(raw, i + 1)]
+      const low = HEX_VALUES[octetAt(raw, i + 2)]
       if (!(high < 16 && low < 16)) return null
       octet = 16 * high + low
       i += 2
@@ -207,8 +208,9 @@ export function escapeUri(text: string, kind: EscapeKind): string {
   const table = ESCAPE_TABLES[kind]
   let out = ''
   let from = 0
-  for (let i = 0; i < text.length; i++) {
-    const octet = text.charCodeAt(i)
+  const { length } = text
+  for (let i = 0; i < length; i++) {
+    const octet = octetAt(text, i)
     if (table[octet] === 0) continue
     const hex = octet.toString(16).toUpperCase()
     out += `${text.slice(from, i)}%${octet < 16 ? '0' : ''}${hex}`

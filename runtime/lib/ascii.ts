@@ -1,5 +1,7 @@
 /** Letters as nginx compares them: only A to Z have two cases; every other byte is itself. Byte strings. */
 
+import { octetAt } from './octet-at.ts'
+
 const UPPER = /[A-Z]/
 const UPPER_RUNS = /[A-Z]+/g
 
@@ -10,10 +12,11 @@ export function lowerAscii(text: string): string {
 
 /** True if `text` has `lower` (lower case) at `start`, whatever the case of its letters. */
 export function hasAt(text: string, start: number, lower: string): boolean {
-  if (text.length - start < lower.length) return false
-  for (let i = 0; i < lower.length; i++) {
-    const wanted = lower.charCodeAt(i)
-    const octet = text.charCodeAt(start + i)
+  const { length } = lower
+  if (text.length - start < length) return false
+  for (let i = 0; i < length; i++) {
+    const wanted = octetAt(lower, i)
+    const octet = octetAt(text, start + i)
     if (octet !== wanted && !(octet >= 0x41 && octet <= 0x5a && octet + 0x20 === wanted)) return false
   }
   return true

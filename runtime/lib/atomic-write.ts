@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   fchmodSync,
   fsyncSync,
   openSync,
@@ -16,7 +17,16 @@ import { basename, dirname, join } from 'node:path'
 /** Keeps the mode of the file that is there; follows links. @throws Error of the system, and nothing has changed */
 export function replaceFile(path: string, bytes: Uint8Array): void {
   const file = realpathSync(path)
-  const { mode } = statSync(file)
+  put(file, bytes, statSync(file).mode)
+}
+
+/** As {@link replaceFile}; makes the file where there is none, for its owner to write and all to read. */
+export function writeWhole(path: string, bytes: Uint8Array): void {
+  if (existsSync(path)) replaceFile(path, bytes)
+  else put(path, bytes, 0o644)
+}
+
+function put(file: string, bytes: Uint8Array, mode: number): void {
   const draft = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`)
   const fd = openSync(draft, 'wx', 0o600)
   try {

@@ -4,6 +4,8 @@
  * encoded.
  */
 
+import { octetAt } from './octet-at.ts'
+
 const TABLE = makeTable()
 
 /**
@@ -13,7 +15,8 @@ const TABLE = makeTable()
  */
 export function crc32(text: string, seed = 0): number {
   let crc = ~seed
-  for (let i = 0; i < text.length; i++) crc = TABLE[(crc ^ text.charCodeAt(i)) & 0xff]! ^ (crc >>> 8)
+  const { length } = text
+  for (let i = 0; i < length; i++) crc = TABLE[(crc ^ octetAt(text, i)) & 0xff]! ^ (crc >>> 8)
   return ~crc >>> 0
 }
 

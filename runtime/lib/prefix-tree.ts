@@ -5,6 +5,7 @@
  *   ├─ api/ ─ v2
  *   └─ img
  */
+import { octetAt } from './octet-at.ts'
 
 interface Node<T> {
   /** Text between the parent and here. */
@@ -22,7 +23,7 @@ export class PrefixTree<T> {
     let node = this.#root
     let rest = prefix
     while (rest !== '') {
-      const child = node.children?.get(rest.charCodeAt(0))
+      const child = node.children?.get(octetAt(rest, 0))
       if (child === undefined) {
         const leaf: Node<T> = { label: rest, value, children: null }
         addChild(node, leaf)
@@ -43,7 +44,7 @@ export class PrefixTree<T> {
     let at = 0
     for (;;) {
       if (node.children === null || at === text.length) return found
-      const child = node.children.get(text.charCodeAt(at))
+      const child = node.children.get(octetAt(text, at))
       if (child === undefined || !text.startsWith(child.label, at)) return found
       at += child.label.length
       node = child
@@ -54,7 +55,7 @@ export class PrefixTree<T> {
 
 function addChild<T>(node: Node<T>, child: Node<T>): void {
   node.children ??= new Map()
-  node.children.set(child.label.charCodeAt(0), child)
+  node.children.set(octetAt(child.label, 0), child)
 }
 
 /** Cuts a node's label in two; what it held moves to the lower half. */
@@ -69,6 +70,6 @@ function split<T>(node: Node<T>, at: number): void {
 function sharedLength(a: string, b: string): number {
   const end = Math.min(a.length, b.length)
   let i = 0
-  while (i < end && a.charCodeAt(i) === b.charCodeAt(i)) i++
+  while (i < end && octetAt(a, i) === octetAt(b, i)) i++
   return i
 }

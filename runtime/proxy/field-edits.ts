@@ -2,7 +2,9 @@
  * A field block as it was received plus what was changed about it: fields hidden, fields added. An edit list: an
  * untouched block copies nothing until the head is written. Base of the request's and the response's headers.
  */
+import type { FieldId } from '../http1/field-names.ts'
 import { Field, type FieldBlock, fieldId } from '../http1/fields.ts'
+import { hasAt } from '../lib/ascii.ts'
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const BAD_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
@@ -27,8 +29,11 @@ export function isFraming(id: number): boolean {
   )
 }
 
-export function refuseFraming(name: string): void {
-  if (isFraming(fieldId(name))) throw new RangeError(`header "${name}" is written by the proxy itself`)
+/** @returns the name's number, unless the field is one of those. @throws RangeError */
+export function refuseFraming(name: string): FieldId {
+  const id = fieldId(name)
+  if (isFraming(id)) throw new RangeError(`header "${name}" is written by the proxy itself`)
+  return id
 }
 
 export class FieldEdits {
@@ -59,24 +64,42 @@ export class FieldEdits {
     const found: string[] = []
     const { block, hidden, extra } = this
     if (block !== null) {
-      for (let i = 0; i < block.count; i++) {
-        if ((hidden === null || hidden[i] === 0) && block.nameEquals(i, lower)) found.push(block.value(i))
+      for (let i = block.findName(lower); i >= 0; i = block.findName(lower, i + 1)) {
+        if (hidden === null || hidden[i] === 0) found.push(block.value(i))
       }
     }
     if (extra !== null) {
-      for (let i = 0; i < extra.length; i += 2) if (extra[i].toLowerCase() === lower) found.push(extra[i + 1])
+      for (let i = 0; i < extra.length; i += 2) if (isNamed(extra[i], lower)) found.push(extra[i + 1])
     }
     return found
+  }
+
+  /** The values of that name in one text; undefined: there are none. */
+  joined(name: string, separator: string): string | undefined {
+    const lower = name.toLowerCase()
+    const { block, hidden, extra } = this
+    let all: string | undefined
+    if (block !== null) {
+      for (let i = block.findName(lower); i >= 0; i = block.findName(lower, i + 1)) {
+        if (hidden !== null && hidden[i] !== 0) continue
+        all = all === undefined ? block.value(i) : all + separator + block.value(i)
+      }
+    }
+    if (extra === null) return all
+    for (let i = 0; i < extra.length; i += 2) {
+      if (isNamed(extra[i], lower)) all = all === undefined ? extra[i + 1] : all + separator + extra[i + 1]
+    }
+    return all
   }
 
   remove(name: string): void {
     const lower = name.toLowerCase()
     const { block, extra } = this
     if (block !== null) {
-      for (let i = 0; i < block.count; i++) if (block.nameEquals(i, lower)) this.hide(i)
+      for (let i = block.findName(lower); i >= 0; i = block.findName(lower, i + 1)) this.hide(i)
     }
     if (extra !== null) {
-      for (let i = extra.length - 2; i >= 0; i -= 2) if (extra[i].toLowerCase() === lower) extra.splice(i, 2)
+      for (let i = extra.length - 2; i >= 0; i -= 2) if (isNamed(extra[i], lower)) extra.splice(i, 2)
     }
   }
 
@@ -91,4 +114,8 @@ export class FieldEdits {
     if (extra !== null) for (let i = 0; i < extra.length; i += 2) pairs.push([extra[i], extra[i + 1]])
     return pairs
   }
+}
+
+function isNamed(name: string, lower: string): boolean {
+  return name.length === lower.length && hasAt(name, 0, lower)
 }

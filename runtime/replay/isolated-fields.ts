@@ -11,6 +11,12 @@ abstract class IsolatedFields implements HeaderAccess {
   #fields: HeaderAccess | null = null
   /** A hook has changed them. */
   changed = false
+  readonly #onRead: ((name: string, value: string) => void) | null
+
+  /** @param onRead hears of values that are asked for by their name */
+  constructor(onRead: ((name: string, value: string) => void) | null = null) {
+    this.#onRead = onRead
+  }
 
   /** Another hook begins: nothing of what the one before it has changed stays. */
   begin(pairs: Pairs): void {
@@ -27,7 +33,9 @@ abstract class IsolatedFields implements HeaderAccess {
   }
 
   get(name: string): string | undefined {
-    return this.#now.get(name)
+    const value = this.#now.get(name)
+    if (value !== undefined && this.#onRead !== null) this.#onRead(name, value)
+    return value
   }
 
   getAll(name: string): string[] {

@@ -11,6 +11,7 @@ import type {
   ScriptHost,
   VariableAccess,
 } from '../phases.ts'
+import { absentRedis } from '../script-redis.ts'
 import type { IsolatedRequest } from './isolated-request.ts'
 
 export interface IsolatedHostOptions {
@@ -22,12 +23,19 @@ export interface IsolatedHostOptions {
   readonly clock?: ScriptClock
   /** Default: there are no session maps. */
   readonly map?: ScriptHost['map']
+  /** Default: its calls fail. */
+  readonly redis?: ScriptHost['redis']
+  readonly limits?: ScriptHost['limits']
+  readonly argRead?: ScriptHost['argRead']
+  readonly random?: ScriptHost['random']
+  readonly running?: ScriptHost['running']
 }
 
 const IN_SCRIPT = { file: 'script', line: 1, column: 1 }
 
 export function isolatedHost(options: IsolatedHostOptions): ScriptHost {
-  const { host, fetch, failed, clock, map } = options
+  const { host, fetch, failed, clock, map, argRead, random, running, limits } = options
+  const { redis = absentRedis('a script that is only tried has no Redis') } = options
   return {
     variable(name) {
       const kind = options.variable(name)
@@ -50,6 +58,7 @@ export function isolatedHost(options: IsolatedHostOptions): ScriptHost {
           .join('')
     },
     fetch,
+    redis,
     log: (level, message) => host.log(level, message),
     failed: (fault, request) => failed(fault, request as IsolatedRequest | null),
     generation: host.generation,
@@ -57,6 +66,10 @@ export function isolatedHost(options: IsolatedHostOptions): ScriptHost {
     version: host.version,
     ...(clock !== undefined && { clock }),
     ...(map !== undefined && { map }),
+    ...(argRead !== undefined && { argRead }),
+    ...(limits !== undefined && { limits }),
+    ...(random !== undefined && { random }),
+    ...(running !== undefined && { running }),
   }
 }
 

@@ -7,6 +7,7 @@ import { escapeUri, normalizePath } from '../http1/uri.ts'
 import type {
   BalancerView,
   BodyChunk,
+  BodyFailure,
   HookRequest,
   LogLevel,
   Outcome,
@@ -35,7 +36,9 @@ export interface Answers {
   variable(name: string): string | undefined
   /** @returns index into the peers; -1: nobody is eligible */
   pick(pick: Pick): number
-  readBody(done: (error: Error | null, body: Uint8Array) => void): void
+  readBody(done: (error: BodyFailure | null, body: Uint8Array) => void): void
+  /** A hook reads a value. Absent: nobody wants to know. */
+  read?(what: string, value: string): void
   log(level: LogLevel, message: string): void
   /** A hook that was suspended has ended. */
   settled(outcome: Outcome): void
@@ -46,8 +49,12 @@ const MAX_SENT = 64 * 1024 * 1024
 
 export class IsolatedRequest implements HookRequest {
   scriptState: unknown = null
-  readonly requestHeaders = new IsolatedRequestFields()
-  readonly responseHeaders = new IsolatedResponseFields()
+  readonly requestHeaders = new IsolatedRequestFields((name, value) =>
+    this.#answers.read?.(`headersIn ${name}`, value),
+  )
+  readonly responseHeaders = new IsolatedResponseFields((name, value) =>
+    this.#answers.read?.(`headersOut ${name}`, value),
+  )
   readonly closed = false
   balancer: BalancerView | null = null
   bodyChunk: BodyChunk | null = null
@@ -164,7 +171,7 @@ export class IsolatedRequest implements HookRequest {
     this.#answers.settled(outcome)
   }
 
-  readBody(done: (error: Error | null, body: Uint8Array) => void): void {
+  readBody(done: (error: BodyFailure | null, body: Uint8Array) => void): void {
     this.#answers.readBody(done)
   }
 

@@ -23,6 +23,20 @@ export interface RecordedAnswer {
   readonly failure: string | null
 }
 
+/** What stood in a session map when the hook first asked for it; neither: nothing. */
+export interface RecordedValue {
+  readonly map: string
+  readonly key: string
+  readonly json: string | null
+  readonly bytes: string | null
+}
+
+/** What `sluice:limit` was asked, and what was counted then. */
+export interface RecordedLimit {
+  readonly question: string
+  readonly answer: number
+}
+
 /** Answers to what a hook asked, by question. */
 export interface Asked {
   /** `$arg_x`, or a template; null: no value. */
@@ -30,8 +44,22 @@ export interface Asked {
   /** `hash("7", consistent)`: the peer's index; -1: none was eligible. */
   readonly picks: Readonly<Record<string, number>>
   /** null: it was not read. */
-  readonly body: { readonly text: string; readonly failure: string | null } | null
+  readonly body: RecordedBody | null
   readonly fetches: readonly RecordedFetch[]
+  readonly maps: readonly RecordedValue[]
+  /** What the clock said, each time that it was looked at: ms since the hook began. */
+  readonly times: readonly number[]
+  /** What `Math.random` gave, in order. */
+  readonly randoms: readonly number[]
+  readonly limits: readonly RecordedLimit[]
+}
+
+export interface RecordedBody {
+  readonly text: string
+  /** Why there is none. */
+  readonly failure: string | null
+  /** What the client is answered for it; 0: the script fails. */
+  readonly status: number
 }
 
 export interface JournalEntry {
@@ -169,7 +197,17 @@ function readSocket(socket: Json): SocketInput {
   }
 }
 
-function readAsked({ variables, picks, body, fetches }: Json): Asked {
+/** What journals of earlier versions do not have is not known. */
+function readAsked({
+  variables,
+  picks,
+  body,
+  fetches,
+  maps = [],
+  times = [],
+  randoms = [],
+  limits = [],
+}: Json): Asked {
   const read = body === null ? null : object(body, 'asked.body')
   return {
     variables: Object.fromEntries(
@@ -184,9 +222,33 @@ function readAsked({ variables, picks, body, fetches }: Json): Asked {
     body: read && {
       text: text(read.text, 'asked.body.text'),
       failure: read.failure === null ? null : text(read.failure, 'asked.body.failure'),
+      status: number(read.status ?? 0, 'asked.body.status'),
     },
     fetches: list(fetches, 'asked.fetches').map((fetch) => readFetch(object(fetch, 'a fetch'))),
+    maps: list(maps, 'asked.maps').map((value) => readValue(object(value, 'a value of a map'))),
+    times: list(times, 'asked.times').map((time) => number(time, 'a time')),
+    randoms: list(randoms, 'asked.randoms').map(readRandom),
+    limits: list(limits, 'asked.limits').map((limit) => readLimit(object(limit, 'a limit'))),
   }
+}
+
+function readValue({ map, key, json, bytes }: Json): RecordedValue {
+  return {
+    map: text(map, 'the name of a map'),
+    key: text(key, 'the key of a value'),
+    json: json === null ? null : text(json, 'a value of a map'),
+    bytes: bytes === null ? null : text(bytes, 'a value of a map'),
+  }
+}
+
+function readLimit({ question, answer }: Json): RecordedLimit {
+  if (typeof answer !== 'number') throw new EntryError('the answer of a limit is no number')
+  return { question: text(question, 'the question for a limit'), answer }
+}
+
+function readRandom(value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value < 1) return value
+  throw new EntryError('asked.randoms holds what Math.random does not give')
 }
 
 function readFetch({ method, url, body, answer }: Json): RecordedFetch {

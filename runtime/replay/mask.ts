@@ -128,6 +128,11 @@ function decoded(name: string): string {
   return plain.toLowerCase()
 }
 
+/** Something that was masked stands in it. */
+export function holdsMasked(text: string): boolean {
+  return /masked-[0-9a-f]{12}/.test(text)
+}
+
 /** Whether a value may be what a masked one was: nothing about it says otherwise. */
 export function mayBeMasked(masked: string | undefined, value: string | undefined): boolean {
   if (masked === undefined || value === undefined || value.includes('masked-')) return false

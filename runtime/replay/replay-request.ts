@@ -2,7 +2,8 @@
  * One request of a journal, hook after hook, for a script that is tried on it: its questions are answered as they were
  * answered then, by what the entry holds otherwise, and what nobody knows is said.
  */
-import type { ScriptFault } from '../phases.ts'
+import type { BodyFailure, ScriptFault } from '../phases.ts'
+import { toBytes } from '../script/guest-values.ts'
 import type { FetchedRequest, FetchedResponse } from '../testing/described-fetch.ts'
 import { makeGroup } from '../testing/described-upstream.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
@@ -10,7 +11,9 @@ import { Selection } from '../upstream/selection.ts'
 import { derivedVariable } from './derived-variables.ts'
 import { digest } from './hook-decision.ts'
 import { type Answers, IsolatedRequest, type Pick } from './isolated-request.ts'
-import type { JournalEntry } from './journal-entry.ts'
+import { type JournalEntry, textOf } from './journal-entry.ts'
+import { holdsMasked } from './mask.ts'
+import { ReplayState } from './replay-map.ts'
 import { TappedRequest } from './tapped-request.ts'
 
 /** Methods whose answer follows from what the journal says of the peers. */
@@ -21,16 +24,26 @@ export class ReplayRequest implements Answers {
   readonly tapped: TappedRequest
   /** What was asked and could not be answered, of the hook under way: `$user was not recorded`. */
   readonly unknown = new Set<string>()
+  /** What it has read that was masked: `headersIn authorization`. It was something else when the journal was written. */
+  readonly masked = new Set<string>()
   entry: JournalEntry
+  /** Session maps of the hook under way. */
+  state: ReplayState
   /** Why the hook under way has failed. */
   fault: ScriptFault | null = null
   /** How many fetches of each kind were answered. */
   readonly #fetched = new Map<string, number>()
   #group: UpstreamGroup | null = null
+  /** How often the clock was looked at, and `Math.random` was asked. */
+  #looks = 0
+  #draws = 0
+  /** How often each limit was asked. */
+  readonly #limited = new Map<string, number>()
 
   /** @param stateKey name of the script's own `ws.state` */
   constructor(entry: JournalEntry, stateKey: string) {
     this.entry = entry
+    this.state = this.#stateOf(entry)
     this.request = new IsolatedRequest(entry.input, this, stateKey)
     this.tapped = new TappedRequest(this.request)
   }
@@ -41,10 +54,63 @@ export class ReplayRequest implements Answers {
     this.fault = null
     this.#fetched.clear()
     this.#group = null
+    this.masked.clear()
+    this.#looks = 0
+    this.#draws = 0
+    this.#limited.clear()
+    this.state = this.#stateOf(entry)
     this.request.begin(entry.input, this)
+    const { chunk, socket } = entry.input
+    if (chunk !== null) this.read('the chunk', textOf(chunk.data))
+    if (socket?.message) this.read('the message', textOf(socket.message.data))
+    if (socket?.state) this.read('ws.state', socket.state.json)
+  }
+
+  #stateOf({ asked }: JournalEntry): ReplayState {
+    return new ReplayState(
+      asked.maps,
+      (what) => this.unknown.add(what),
+      (what, text) => this.read(what, text),
+    )
+  }
+
+  read(what: string, value: string): void {
+    if (holdsMasked(value)) this.masked.add(what)
+  }
+
+  /** What the clock said then at this look, or at the last one. @param now the clock of the replay, which timers move */
+  time(now: number): number {
+    const { at, asked } = this.entry
+    const { times } = asked
+    const then = times[Math.min(this.#looks++, times.length - 1)]
+    return then === undefined ? now : Math.max(now, at + then)
+  }
+
+  /** What `Math.random` gave then; undefined: nobody knows. */
+  random(): number | undefined {
+    const value = this.entry.asked.randoms[this.#draws++]
+    if (value === undefined) this.unknown.add('Math.random() was not recorded so often')
+    return value
+  }
+
+  /** What this limit said then; undefined: nobody knows. */
+  limit(question: string): number | undefined {
+    const bytes = toBytes(question)
+    const count = this.#limited.get(bytes) ?? 0
+    this.#limited.set(bytes, count + 1)
+    const found = this.entry.asked.limits.filter((limit) => limit.question === bytes)[count]
+    if (found === undefined) this.unknown.add(`${bytes} was not recorded`)
+    else this.read('a limit', bytes)
+    return found?.answer
   }
 
   variable(name: string): string | undefined {
+    const value = this.#variable(name)
+    if (value !== undefined) this.read(`$${name}`, value)
+    return value
+  }
+
+  #variable(name: string): string | undefined {
     const { variables } = this.entry.asked
     const found = Object.keys(variables).find((key) => key.toLowerCase() === `$${name}`)
     if (found !== undefined) return variables[found] ?? undefined
@@ -65,12 +131,17 @@ export class ReplayRequest implements Answers {
     return new Selection(this.#group, '').peek(method, method === 'ip_hash' ? input.remoteAddress : key)
   }
 
-  readBody(done: (error: Error | null, body: Uint8Array) => void): void {
+  readBody(done: (error: BodyFailure | null, body: Uint8Array) => void): void {
     const { body } = this.entry.asked
     if (body === null) {
       this.unknown.add('the request body was not recorded')
       done(new Error('the request body was not recorded'), new Uint8Array(0))
-    } else done(body.failure === null ? null : new Error(body.failure), Buffer.from(body.text, 'latin1'))
+      return
+    }
+    this.read('the body', body.text)
+    const { failure, status } = body
+    const error = failure === null ? null : Object.assign(new Error(failure), status > 0 && { status })
+    done(error, Buffer.from(body.text, 'latin1'))
   }
 
   log(): void {}
@@ -88,6 +159,7 @@ export class ReplayRequest implements Answers {
     this.#fetched.set(what, count + 1)
     const answer = same[Math.min(count, same.length - 1)]?.answer ?? null
     if (answer !== null) {
+      this.read(what, answer.chunks.join(''))
       const chunks = answer.chunks.map((chunk) => Buffer.from(chunk, 'latin1'))
       return { ...answer, chunks, delay: 0 }
     }

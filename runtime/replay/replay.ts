@@ -2,11 +2,13 @@
  * Runs a script over the entries of a journal in the real sandbox, and compares what it decides with what was decided
  * then. Opens no connection, changes nothing; time is that of the journal. Knows no command line.
  */
-import type { Phase, ScriptFault, ScriptHost } from '../phases.ts'
+import type { HookRequest, Phase, ScriptFault, ScriptHost } from '../phases.ts'
 import { loadScript, releaseRequest, type Script } from '../script/engine.ts'
+import { absentRedis } from '../script-redis.ts'
 import { DescribedFetch, type FetchedRequest } from '../testing/described-fetch.ts'
 import { FakeClock, settle } from '../testing/fake-clock.ts'
 import { readLimits, type TestLimits } from '../testing/options.ts'
+import { seededRandom } from '../testing/seeded-random.ts'
 import { Stopwatch } from '../testing/stopwatch.ts'
 import { VERSION } from '../version.ts'
 import { differences, type FacetDifference, type HookDecision } from './hook-decision.ts'
@@ -14,8 +16,10 @@ import { stateKeyOf } from './hook-input.ts'
 import { isolatedHost } from './isolated-host.ts'
 import type { JournalEntry } from './journal-entry.ts'
 import { mayBeMasked } from './mask.ts'
+import { ReplayState, replayMap } from './replay-map.ts'
 import { ReplayRequest } from './replay-request.ts'
-import { tapHost } from './tap-host.ts'
+import { tapHost, untapped } from './tap-host.ts'
+import { replayLimits } from './tapped-limits.ts'
 
 export interface ReplayOptions {
   /** Absolute. */
@@ -32,6 +36,8 @@ export interface Replayed {
   readonly differences: readonly FacetDifference[]
   /** What it asked and the journal does not know. */
   readonly unknown: readonly string[]
+  /** What it read that was masked in the journal: a difference may come of that alone. */
+  readonly masked: readonly string[]
   readonly fault: ScriptFault | null
   /** CPU time of the sandbox. */
   readonly micros: number
@@ -43,6 +49,8 @@ const MAX_OPEN = 1000
 const MAX_WAITS = 1000
 /** What the sandbox's `Math.random` begins with. */
 const SEED = 1
+
+const NO_REDIS = absentRedis('a journal knows no answer of Redis')
 
 /** Who answers for a request. */
 type Owners = WeakMap<object, ReplayRequest>
@@ -104,6 +112,7 @@ export class Replay {
         ({ before, after }) => !mayBeMasked(before, after),
       ),
       unknown: [...replayed.unknown],
+      masked: [...replayed.masked],
       fault: replayed.fault,
       micros: (this.#stopwatch.total - before) * 1000,
     }
@@ -159,8 +168,18 @@ export class Replay {
 }
 
 function replayHost({ clock, stopwatch, owners }: Parts): ScriptHost {
+  const running: { request: HookRequest | null } = { request: null }
+  const ownerOf = (request: HookRequest | null) =>
+    request === null ? undefined : owners.get(untapped(request))
+  const random = seededRandom(SEED)
+  /** Of what runs outside of any request. */
+  const own = new ReplayState(
+    [],
+    () => undefined,
+    () => undefined,
+  )
   const timed = {
-    now: () => clock.now(),
+    now: () => ownerOf(running.request)?.time(clock.now()) ?? clock.now(),
     setTimeout: (callback: () => void, ms: number) => clock.setTimeout(() => stopwatch.run(callback), ms),
     clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
     seed: clock.seed,
@@ -179,6 +198,19 @@ function replayHost({ clock, stopwatch, owners }: Parts): ScriptHost {
         if (owner !== undefined && fault.phase !== null) owner.fault = fault
       },
       clock: timed,
+      running,
+      random: () => ownerOf(running.request)?.random() ?? random(),
+      limits: replayLimits((question) => ownerOf(running.request)?.limit(question)),
+      map: (name) => replayMap(name, () => ownerOf(running.request)?.state ?? own),
+      redis: {
+        ...NO_REDIS,
+        send(commands, atomic) {
+          const names = [...new Set(commands.map(([name]) => name))].join(', ')
+          ownerOf(running.request)?.unknown.add(`what Redis answers to ${names} was not recorded`)
+          return NO_REDIS.send(commands, atomic)
+        },
+      },
+      argRead: (request, name, value) => ownerOf(request)?.read(`r.args.${name}`, value ?? ''),
     }),
   )
 }

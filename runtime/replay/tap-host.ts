@@ -1,11 +1,32 @@
 /** What a script is given whose requests are tapped: hands the request itself on, and notes what the script asks of it. */
-import type { HookRequest, ScriptHost, VariableAccess } from '../phases.ts'
-import { TappedRequest } from './tapped-request.ts'
+import type { HookRequest, ScriptClock, ScriptHost, VariableAccess } from '../phases.ts'
+import { SYSTEM_CLOCK } from '../script/clock.ts'
+import { tapLimits } from './tapped-limits.ts'
+import { tapMap } from './tapped-map.ts'
+import { TappedRequest, type ValueListener } from './tapped-request.ts'
 
 export function tapHost(host: ScriptHost): ScriptHost {
-  const { failed, argRead, limits } = host
+  const { failed, argRead, limits, map, clock = SYSTEM_CLOCK, random = Math.random } = host
+  const running = host.running ?? { request: null }
+  const listener = (): ValueListener | null => {
+    const { request } = running
+    return request instanceof TappedRequest ? (request.questions?.values ?? null) : null
+  }
   return {
     ...host,
+    running,
+    clock: tapClock(clock, listener),
+    random() {
+      const value = random()
+      listener()?.random(value)
+      return value
+    },
+    ...(map !== undefined && {
+      map: (name) => {
+        const found = map(name)
+        return found === undefined ? undefined : tapMap(found, listener)
+      },
+    }),
     variable(name) {
       const access = host.variable(name)
       return access === null ? null : tapVariable(name, access)
@@ -30,11 +51,24 @@ export function tapHost(host: ScriptHost): ScriptHost {
       failed?.(fault, request === null ? null : untapped(request))
     },
     ...(limits !== undefined && {
-      limits: { ...limits, admit: (request, ...args) => limits.admit(untapped(request), ...args) },
+      limits: tapLimits(limits, listener, untapped),
     }),
     ...(argRead !== undefined && {
       argRead: (request, name, value) => argRead(untapped(request), name, value),
     }),
+  }
+}
+
+function tapClock(clock: ScriptClock, listener: () => ValueListener | null): ScriptClock {
+  return {
+    now() {
+      const now = clock.now()
+      listener()?.time(now)
+      return now
+    },
+    setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
+    clearTimeout: (timer) => clock.clearTimeout(timer),
+    seed: clock.seed,
   }
 }
 

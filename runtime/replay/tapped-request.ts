@@ -6,6 +6,7 @@
 import {
   type BalancerView,
   type BodyChunk,
+  type BodyFailure,
   type FetchEvents,
   type FetchRequest,
   type HookRequest,
@@ -16,6 +17,8 @@ import {
   type WebSocketView,
 } from '../phases.ts'
 import { digest, type HookDecision, outcomeName } from './hook-decision.ts'
+import type { LimitListener } from './tapped-limits.ts'
+import type { MapListener } from './tapped-map.ts'
 import { type CallNotes, TappedBalancer, TappedChunk, TappedFields, TappedSocket } from './tapped-parts.ts'
 
 /** What a hook asked its host; each question once. */
@@ -23,9 +26,19 @@ export interface HookQuestions {
   variable(name: string, value: string | undefined): void
   /** A choice of the balancer's: `hash("7", consistent)`. @param index -1: nobody is eligible */
   pick(what: string, index: number): void
-  body(error: Error | null, body: Uint8Array): void
+  body(error: BodyFailure | null, body: Uint8Array): void
   /** @returns what is to hear of the answer */
   fetch(request: FetchRequest, events: FetchEvents): FetchEvents
+  /** Absent: nobody wants to know of these. */
+  readonly values?: ValueListener
+}
+
+/** What a hook finds that is nobody's answer. */
+export interface ValueListener extends MapListener, LimitListener {
+  /** It has looked at the clock. @param now ms since the epoch */
+  time(now: number): void
+  /** `Math.random` has given it this. */
+  random(value: number): void
 }
 
 /** One call of a hook. */
@@ -228,7 +241,7 @@ export class TappedRequest implements HookRequest, CallNotes {
     this.inner.hookSettled(outcome)
   }
 
-  readBody(done: (error: Error | null, body: Uint8Array) => void): void {
+  readBody(done: (error: BodyFailure | null, body: Uint8Array) => void): void {
     const questions = this.questions
     this.inner.readBody((error, body) => {
       questions?.body(error, body)

@@ -29,7 +29,7 @@ export function conclude(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
   if (tag === Tag.OBJECT) return concludeObject(sandbox, slot, cell)
   if (instance.killed) throw overrun(sandbox)
   if (tag === Tag.UNDEFINED || tag === Tag.NULL) {
-    instance.quickJs.free(cell)
+    values.recycle(cell)
     if (tag === Tag.NULL && passesContent(slot.phase)) return concludeContent(sandbox, slot, 0)
     return slot.decision === Decision.NONE ? Outcome.PASS : carryOut(slot)
   }
@@ -61,14 +61,14 @@ function concludeObject(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
 
 function concludeValue(sandbox: Sandbox, slot: Slot, cell: Address): Outcome {
   const { instance, values } = sandbox
-  if (slot.decision !== Decision.NONE || SILENT.includes(slot.phase)) {
-    instance.free(cell)
-    return slot.decision === Decision.NONE ? Outcome.PASS : carryOut(slot)
-  }
-  if (slot.phase === 'balancer') {
+  if (slot.phase === 'balancer' && slot.decision === Decision.NONE) {
     const outcome = choose(sandbox, slot, cell)
     instance.free(cell)
     return outcome
+  }
+  if (slot.decision !== Decision.NONE || SILENT.includes(slot.phase)) {
+    instance.free(cell)
+    return slot.decision === Decision.NONE ? Outcome.PASS : carryOut(slot)
   }
   if (values.isString(cell) && passesContent(slot.phase)) {
     const outcome = concludeContent(sandbox, slot, cell)

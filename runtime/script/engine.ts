@@ -13,6 +13,7 @@ import {
   type ScriptHost,
   type ScriptLimits,
 } from '../phases.ts'
+import { Allowed } from './door.ts'
 import { GuestLog, harmless } from './guest-log.ts'
 import { fromBytes, GuestError, toBytes } from './guest-values.ts'
 import { HOOKS, type Hook } from './hook-exports.ts'
@@ -23,7 +24,14 @@ import { ModuleFiles, type ModuleFilesOptions } from './module-files.ts'
 import { type Compiled, compileQuickJs } from './quickjs-module.ts'
 import type { RepeatStats } from './repeats.ts'
 import { Sandbox, type SandboxOwner } from './sandbox.ts'
-import { type Fault, type Frame, faultLine, ScriptError, scriptFault } from './script-error.ts'
+import {
+  type Fault,
+  type Frame,
+  faultLine,
+  type HookFailure,
+  ScriptError,
+  scriptFault,
+} from './script-error.ts'
 import { exportFrame, loadInto } from './script-load.ts'
 import { selfTest } from './self-test.ts'
 import type { Slot } from './slots.ts'
@@ -311,6 +319,7 @@ export class Script implements SandboxOwner {
   failed(phase: Phase, request: HookRequest, error: unknown): Outcome {
     const watch = this.#watches[phase as Hook]
     const failure = toFailure(error, this.#places[phase as Hook])
+    if (isClients(failure, phase)) return this.#refuseClient(phase, request, failure.fault)
     if (watch !== undefined) {
       watch.stats.errors++
       if (failure.overrun) watch.stats.overruns++
@@ -323,6 +332,13 @@ export class Script implements SandboxOwner {
     if (this.#options.onError === 'open') return Outcome.PASS
     request.fail(phase, toBytes(failure.message))
     return Outcome.FAILED
+  }
+
+  /** The hook has not failed: what the client has sent is answered in its place, whatever `script_on_error` says. */
+  #refuseClient(phase: Phase, request: HookRequest, fault: Fault): Outcome {
+    this.#failures.write((level, text) => request.log(level, text), 'info', this.#line(fault, phase))
+    request.answer(fault.status!, [], null)
+    return Outcome.ANSWER
   }
 
   /** A hook that waited has ended well. @param took ms since it began to wait */
@@ -454,6 +470,11 @@ export class Script implements SandboxOwner {
       throw error
     }
   }
+}
+
+/** An uncaught error that is about what the client has sent, in a phase that may still answer. */
+function isClients({ fault, overrun }: HookFailure, phase: Phase): boolean {
+  return fault.status !== undefined && !overrun && Allowed.ANSWER.includes(phase)
 }
 
 /**

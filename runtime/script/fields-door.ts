@@ -33,16 +33,6 @@ export function fieldsDoor(door: DoorContext): HostFunctions {
     allow(slot, Allowed.HEADERS_OUT, 'changing r.headersOut')
     return slot.request!.responseHeaders
   }
-  const write = (self: Address, argv: Address, how: 'set' | 'append'): Address => {
-    const address = objectAt(door, self)
-    const slot = door.slots.of(address)
-    const fields = writing(slot, address)
-    const field = name(argv)
-    const text = value(argv)
-    slot.quota.take(field, text)
-    fields[how](field, text)
-    return 0
-  }
   const name = (argv: Address): string => values.text(argv, 'a header name', MAX_NAME)
   const value = (argv: Address): string => values.text(argument(argv, 1), 'a header value', MAX_VALUE)
   return {
@@ -53,8 +43,26 @@ export function fieldsDoor(door: DoorContext): HostFunctions {
     fieldGetAll: (self, argv) => json(door, reading(self).getAll(name(argv))),
     fieldHas: (self, argv) => values.boolean(reading(self).has(name(argv))),
     fieldEntries: (self) => json(door, reading(self).entries()),
-    fieldSet: (self, argv) => write(self, argv, 'set'),
-    fieldAppend: (self, argv) => write(self, argv, 'append'),
+    fieldSet(self, argv) {
+      const address = objectAt(door, self)
+      const slot = door.slots.of(address)
+      const fields = writing(slot, address)
+      const field = name(argv)
+      const text = value(argv)
+      slot.quota.take(field, text)
+      fields.set(field, text)
+      return 0
+    },
+    fieldAppend(self, argv) {
+      const address = objectAt(door, self)
+      const slot = door.slots.of(address)
+      const fields = writing(slot, address)
+      const field = name(argv)
+      const text = value(argv)
+      slot.quota.take(field, text)
+      fields.append(field, text)
+      return 0
+    },
     fieldDelete(self, argv) {
       const address = objectAt(door, self)
       writing(door.slots.of(address), address).delete(name(argv))

@@ -22,6 +22,8 @@ export function globalsDoor(door: DoorContext): HostFunctions {
       const ms = values.isNumber(argv) ? values.number(argv) : 0
       return values.int(door.startTimer(ms))
     },
+    /** In place of the sandbox's own, where the host has one. */
+    hostRandom: () => values.double(door.host.random!()),
     stopTimer(_self, argv) {
       door.stopTimer(values.low(argv))
       return 0

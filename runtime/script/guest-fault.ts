@@ -21,5 +21,11 @@ export function faultOf(instance: Instance, guest: Guest, error: Address): Fault
   }
   const text = values.text(described, 'an error', MAX_DESCRIPTION)
   instance.free(described)
-  return readFault(fromBytes(text))
+  return ranOut(instance, readFault(fromBytes(text)))
+}
+
+/** QuickJS throws null where it has no memory left for an error. */
+export function ranOut(instance: Instance, fault: Fault): Fault {
+  if (!instance.ranOut || fault.message !== 'thrown: null') return fault
+  return { ...fault, message: 'InternalError: out of memory' }
 }

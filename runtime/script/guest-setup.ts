@@ -19,6 +19,7 @@ import { FETCH_SOURCE } from './prelude-fetch.ts'
 import { FORMATTER_SOURCE } from './prelude-text.ts'
 import { socketPrelude } from './prelude-ws.ts'
 import type { Address } from './quickjs-module.ts'
+import { redisDoor } from './redis-door.ts'
 import { requestDoor, variableDoor } from './request-door.ts'
 import { PRELUDE_FILE } from './script-error.ts'
 import { storeDoor } from './store-door.ts'
@@ -79,6 +80,21 @@ const EXPLICIT = [
   'wsSend',
 ] as const
 
+/** Arguments that a function reads, for those that are called most: what the guest leaves out need not be made up. */
+const ARITIES: Readonly<Record<string, number>> = {
+  method: 0,
+  uri: 0,
+  rawArgs: 0,
+  remoteAddress: 0,
+  status: 0,
+  fieldGet: 1,
+  fieldHas: 1,
+  fieldDelete: 1,
+  fieldSet: 2,
+  fieldAppend: 2,
+  hash: 2,
+}
+
 /** Cells of what the prelude exports. */
 export type Guest = Readonly<Record<(typeof EXPORTS)[number], Address>>
 
@@ -88,6 +104,7 @@ export const { template, crc32, murmur3, fnv1a, now, timingSafeEqual, randomByte
 export const { verifySignature, makeSignature, toBase64url, fromBase64url } = library
 export const { mapReady, mapOpen, mapPeek, mapPeekMade, mapCall, mapGetOrSet, mapMade, mapNotMade } = library
 export const { limitReady, limitTake, limitAsk, limitAdmit } = library
+export const { redisReady, redisBegin, redisCommand, redisWord, redisSend } = library
 `
 
 /** Gives the instance everything but the script. */
@@ -105,11 +122,13 @@ export function setUpGuest(door: DoorContext, instance: Instance, setup: Prelude
     ...webSocketDoor(door),
     ...storeDoor(door),
     ...limitDoor(door),
+    ...redisDoor(door),
   }
-  const doorObject = makeDoor(instance, functions)
+  const doorObject = makeDoor(instance, functions, ARITIES)
   const onObject = makeDoor(
     instance,
     Object.fromEntries(EXPLICIT.map((name) => [name, explicit(functions[name])])),
+    {},
   )
   const make = evaluate(instance, PRELUDE_SOURCE)
   const json = instance.values.string(toBytes(JSON.stringify(setup)))
@@ -170,10 +189,14 @@ function explicit(method: HostFunction): HostFunction {
   return (_self, argv) => method(argv, argument(argv, 1))
 }
 
-function makeDoor(instance: Instance, functions: HostFunctions): Address {
+function makeDoor(
+  instance: Instance,
+  functions: HostFunctions,
+  arities: Readonly<Record<string, number>>,
+): Address {
   const door = evaluate(instance, '({ __proto__: null })')
   for (const [name, fn] of Object.entries(functions)) {
-    const cell = instance.newFunction(name, fn)
+    const cell = instance.newFunction(name, fn, arities[name])
     instance.setProperty(door, name, cell)
     instance.free(cell)
   }

@@ -5,7 +5,9 @@
  *
  * A *cell* is the address of such a word. Strings cross as byte strings: UTF-8 bytes, one per character.
  */
+import { octetAt } from '../lib/octet-at.ts'
 import type { Address, QuickJs } from './quickjs-module.ts'
+import { REMEMBERED, TextMemory } from './text-memory.ts'
 
 export const Tag = {
   ROPE: -6,
@@ -26,6 +28,8 @@ const DOUBLE_OFFSET = 0x7ff80000 - FIRST_TAG + 1
 
 /** Offset of the characters in a `JSString`; its length and width stand at 4. */
 const STRING_DATA = 16
+/** Which word of a `JSString` is not 0 once the string has become an atom, the name of a property. */
+const NAME_WORD = 2
 /** Offsets of the two values that a `JSStringRope` joins. */
 const ROPE_LEFT = 16
 const ROPE_RIGHT = 24
@@ -46,17 +50,21 @@ const IN_PLACE = 1024
 const WIDE_BIT = 1 << 31
 /** `JS_STRING_LEN_MAX` of quickjs.c. */
 const MAX_STRING = 2 ** 30 - 1
-/** Strings up to this length are remembered by address, so that names and keys become host strings only once. */
-const REMEMBERED = 64
-const MEMORY_SLOTS = 256
+/** Cells that are kept for the next values. */
+const SPARE_CELLS = 16
+/** Strings of {@link REMEMBERED} characters that are used again and again: a power of two. */
+const REUSED = 8
 
 /** An error that the script is to see: its message, a byte string, tells nothing of the host. */
 export class GuestError extends Error {
   readonly kind: 'TypeError' | 'RangeError' | 'Error'
+  /** What the client, who is to blame, is answered unless the script catches it; 0: the script is. */
+  readonly status: number
 
-  constructor(kind: 'TypeError' | 'RangeError' | 'Error', message: string) {
+  constructor(kind: 'TypeError' | 'RangeError' | 'Error', message: string, status = 0) {
     super(message)
     this.kind = kind
+    this.status = status
   }
 }
 
@@ -72,18 +80,21 @@ export class GuestValues {
   bytes: Buffer
   /** Bytes of long values that have crossed, either way; whoever looks at it begins anew. */
   crossed = 0
-  readonly #memory: WebAssembly.Memory
+  readonly #linear: WebAssembly.Memory
   readonly #quickJs: QuickJs
   readonly #context: Address
   readonly #runtime: Address
   readonly #double = new Float64Array(1)
   readonly #halves = new Int32Array(this.#double.buffer)
-  readonly #addresses = new Int32Array(MEMORY_SLOTS)
-  readonly #texts: string[] = new Array(MEMORY_SLOTS).fill('')
+  readonly #memory = new TextMemory()
+  readonly #spare: Address[] = []
+  /** Addresses; 0: none there yet. */
+  readonly #reused = new Int32Array(REUSED)
+  #turn = 0
 
   constructor(memory: WebAssembly.Memory, quickJs: QuickJs, runtime: Address, context: Address) {
     this.#runtime = runtime
-    this.#memory = memory
+    this.#linear = memory
     this.#quickJs = quickJs
     this.#context = context
     this.words = new Int32Array(memory.buffer)
@@ -92,8 +103,8 @@ export class GuestValues {
 
   /** Linear memory has grown and the old views are detached. */
   refresh(): void {
-    this.words = new Int32Array(this.#memory.buffer)
-    this.bytes = Buffer.from(this.#memory.buffer)
+    this.words = new Int32Array(this.#linear.buffer)
+    this.bytes = Buffer.from(this.#linear.buffer)
   }
 
   /** @throws OutOfMemory */
@@ -159,32 +170,24 @@ export class GuestValues {
     if (header < 0) return this.#wide(address, length, what, limit)
     if (length > limit) throw new GuestError('RangeError', `${what} is longer than ${limit} bytes`)
     const start = address + STRING_DATA
-    if (length <= REMEMBERED) return this.#remembered(address, start, length)
+    if (length <= REMEMBERED) return this.#short(address, start, length)
     if (start + length > this.bytes.length) throw new OutOfMemory()
     this.crossed += length
     return encode(this.bytes.toString('latin1', start, start + length), what, limit)
   }
 
-  /** The same text at the same address was read or written before, most likely. Compared, not trusted. */
-  #remembered(address: number, start: number, length: number): string {
-    const slot = (address >>> 4) % MEMORY_SLOTS
-    const bytes = this.bytes
-    if (this.#addresses[slot] === address) {
-      const text = this.#texts[slot]
-      if (text.length === length) {
-        let i = 0
-        while (i < length && text.charCodeAt(i) === bytes[start + i]) i++
-        if (i === length) return text
-      }
-    }
+  /** Most likely it was read or written before. */
+  #short(address: number, start: number, length: number): string {
+    const { bytes, words } = this
+    const known = this.#memory.recall(words, address, start >>> 2, length)
+    if (known !== null) return known
     let text = ''
     for (let i = start; i < start + length; i++) {
       if (bytes[i] > 0x7f)
         return encode(bytes.toString('latin1', start, start + length), '', Number.POSITIVE_INFINITY)
       text += String.fromCharCode(bytes[i])
     }
-    this.#addresses[slot] = address
-    this.#texts[slot] = text
+    this.#memory.remember(words, address, start >>> 2, text)
     return text
   }
 
@@ -277,6 +280,12 @@ export class GuestValues {
     return this.#word(0, Tag.UNDEFINED)
   }
 
+  /** Takes back a cell whose value needs no freeing: the next value is put there, without asking the engine for memory. */
+  recycle(cell: Address): void {
+    if (this.#spare.length < SPARE_CELLS) this.#spare.push(cell)
+    else this.#quickJs.free(cell)
+  }
+
   /** Any number; doubles are boxed as `__JS_NewFloat64` does. */
   double(value: number): Address {
     if ((value | 0) === value && !Object.is(value, -0)) return this.#word(value, Tag.INT)
@@ -291,7 +300,7 @@ export class GuestValues {
   }
 
   #word(low: number, tag: number): Address {
-    const cell = this.allocate(8)
+    const cell = this.#spare.pop() ?? this.allocate(8)
     this.words[cell >>> 2] = low
     this.words[(cell >>> 2) + 1] = tag
     return cell
@@ -304,21 +313,53 @@ export class GuestValues {
   string(text: string): Address {
     const length = text.length
     if (length > IN_PLACE) return this.#longString(text)
-    const address = this.allocate(STRING_DATA + length + 1)
+    const reused = length <= REMEMBERED ? this.#unheld() : 0
+    const address = reused === 0 ? this.allocate(STRING_DATA + length + 1) : reused
     const bytes = this.bytes
     let at = address + STRING_DATA
     for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i)
+      const code = octetAt(text, i)
       if (code > 0x7f) {
-        this.#quickJs.free(address)
+        if (reused === 0) this.#quickJs.free(address)
         return this.#longString(text)
       }
       bytes[at++] = code
     }
     bytes[at] = 0
-    this.#beginString(address, length)
-    if (length <= REMEMBERED) this.#remember(text, address)
+    if (reused === 0) this.#beginString(address, length)
+    else this.#hand(address, length)
+    if (length <= REMEMBERED) this.#memory.remember(this.words, address, (address + STRING_DATA) >>> 2, text)
     return this.#word(address, Tag.STRING)
+  }
+
+  /**
+   * One of the strings that the host holds itself, once the guest has let go of it: most values are looked at and
+   * forgotten, and this one needs neither be allocated nor freed (`test/bench/micro-hooks.ts`). Nothing in the engine
+   * changes a string that has two holders, and one that only the host holds is looked at by nobody unless it has become
+   * the name of a property. 0: it is the guest's from now on.
+   */
+  #unheld(): Address {
+    const turn = (this.#turn + 1) & (REUSED - 1)
+    this.#turn = turn
+    const address = this.#reused[turn]
+    if (address === 0) {
+      const fresh = this.allocate(STRING_DATA + REMEMBERED + 1)
+      this.#beginString(fresh, 0)
+      this.#reused[turn] = fresh
+      return fresh
+    }
+    const header = address >>> 2
+    if (this.words[header] === 1 && this.words[header + NAME_WORD] === 0) return address
+    this.#reused[turn] = 0
+    this.#quickJs.freeValue(this.#context, this.#word(address, Tag.STRING))
+    return 0
+  }
+
+  /** The guest becomes the second holder. */
+  #hand(address: Address, length: number): void {
+    const header = address >>> 2
+    this.words[header] = 2
+    this.words[header + 1] = length
   }
 
   /** Writes the head of a fresh `JSString`, and has QuickJS account for it. */
@@ -331,12 +372,6 @@ export class GuestValues {
     words[header + 3] = 0
     words[(this.#runtime + BLOCKS) >>> 2]++
     words[(this.#runtime + BLOCK_BYTES) >>> 2] += BLOCK_OVERHEAD
-  }
-
-  #remember(text: string, address: number): void {
-    const slot = (address >>> 4) % MEMORY_SLOTS
-    this.#addresses[slot] = address
-    this.#texts[slot] = text
   }
 
   #longString(text: string): Address {

@@ -18,7 +18,7 @@ export function toFailure(error: unknown, place: readonly Frame[] = []): HookFai
     const { message, frames } = error.fault
     const overrun = error.overrun || OUT_OF_MEMORY.test(message)
     if (overrun === error.overrun && frames.length > 0) return error
-    return new HookFailure({ message, frames: frames.length > 0 ? frames : place }, overrun)
+    return new HookFailure({ ...error.fault, frames: frames.length > 0 ? frames : place }, overrun)
   }
   const message = error instanceof Error ? error.message : String(error)
   const frames = error instanceof Poisoned ? positionOf(error) : []

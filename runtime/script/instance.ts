@@ -84,6 +84,8 @@ export class Instance {
   readonly #memory: WebAssembly.Memory
   readonly #options: InstanceOptions
   readonly #functions: HostFunction[] = []
+  /** How many arguments each of them reads. */
+  readonly #arities: number[] = []
   /** A cell of the constant undefined, never to be freed. */
   readonly undefinedCell: Address
   readonly #argv: Address
@@ -104,6 +106,8 @@ export class Instance {
   #calls = 0
   /** Which limit but that of CPU time the entry is over. */
   #excess: string | null = null
+  /** QuickJS was refused memory in this entry. */
+  ranOut = false
 
   constructor(options: InstanceOptions) {
     this.#options = options
@@ -151,6 +155,7 @@ export class Instance {
     this.#calls = 0
     this.#callsLeft = CALL_SLICE
     this.#excess = null
+    this.ranOut = false
     this.#position = ''
     this.clock.reset()
   }
@@ -241,7 +246,7 @@ export class Instance {
 
   free(cell: Address): void {
     if (this.values.tag(cell) >= 0) {
-      this.quickJs.free(cell)
+      this.values.recycle(cell)
       return
     }
     try {
@@ -303,10 +308,11 @@ export class Instance {
     return this.quickJs.promiseResult(this.context, cell)
   }
 
-  /** Makes a guest function of a host function. */
-  newFunction(name: string, fn: HostFunction): Address {
+  /** Makes a guest function of a host function. @param arity arguments that it reads, if fewer than {@link MIN_ARGUMENTS} */
+  newFunction(name: string, fn: HostFunction, arity = MIN_ARGUMENTS): Address {
     const text = this.values.cString(name)
     this.#functions.push(fn)
+    this.#arities.push(arity)
     const cell = this.quickJs.newFunction(this.context, text, 0, 0, this.#functions.length - 1)
     this.quickJs.free(text)
     return cell
@@ -408,6 +414,7 @@ export class Instance {
 
   /** A script can catch `out of memory` again and again, ten thousand times between two interrupt ticks. */
   #refused(): void {
+    this.ranOut = true
     if (this.clock.isOver()) throw this.#trap()
   }
 
@@ -415,7 +422,7 @@ export class Instance {
   #callHost(self: Address, argc: number, argv: Address, id: number): Address {
     try {
       if (--this.#callsLeft <= 0 || this.values.crossed > BYTE_SLICE) this.#checkCalls()
-      return this.#functions[id](self, argc < MIN_ARGUMENTS ? this.#padded(argv, argc) : argv)
+      return this.#functions[id](self, argc < this.#arities[id] ? this.#padded(argv, argc) : argv)
     } catch (error) {
       return this.#throwIntoGuest(error)
     }
@@ -456,20 +463,22 @@ export class Instance {
       this.doom(error.message)
       return 0
     }
-    if (error instanceof GuestError) return this.#raise(error.kind, error.message)
+    if (error instanceof GuestError) return this.#raise(error.kind, error.message, error.status)
     // RangeErrors are how HeaderAccess, BalancerView and HookRequest refuse what a script wants; their text is for it.
     if (error instanceof RangeError) return this.#raise('RangeError', error.message)
     this.#options.onInternalError(error)
     return this.#raise('Error', 'an internal error of the proxy; see the error log')
   }
 
-  #raise(kind: string, message: string): Address {
+  #raise(kind: string, message: string, status = 0): Address {
     const { values, quickJs } = this
     const kindCell = values.string(kind)
     const messageCell = values.string(message)
-    const error = this.call2(this.#makeError, kindCell, messageCell)
+    const statusCell = values.int(status)
+    const error = this.call3(this.#makeError, kindCell, messageCell, statusCell)
     this.free(kindCell)
     this.free(messageCell)
+    this.free(statusCell)
     if (values.tag(error) === Tag.EXCEPTION) return error
     const exception = quickJs.throwValue(this.context, error)
     this.free(error)

@@ -15,7 +15,7 @@
  */
 import type { MapValue, ScriptMap } from '../phases.ts'
 import { checkValue } from '../store/limits.ts'
-import { isAway } from '../store/session-map.ts'
+import { isOut } from '../store/session-map.ts'
 import { StoreError } from '../store/store.ts'
 import type { Guest } from './guest-setup.ts'
 import { GuestError, type GuestValues, Tag, toBytes } from './guest-values.ts'
@@ -362,11 +362,6 @@ export class MapCalls {
 /** Nobody waits for the call's request any more. */
 function isOver({ slot }: Call): boolean {
   return slot !== null && (slot.request === null || isGone(slot))
-}
-
-/** The store does not answer, or has no room. */
-function isOut(error: unknown): boolean {
-  return isAway(error) || (error instanceof StoreError && error.code === 'full')
 }
 
 /** @returns what is there now */

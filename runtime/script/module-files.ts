@@ -160,9 +160,10 @@ export class ModuleFiles {
     }
   }
 
-  /** Every file that the script consists of, absolute. */
+  /** Every file that was written for the script, absolute; those of the standard library are nobody's to change. */
   get files(): string[] {
-    return [...this.#sources.keys()].map((id) => this.#paths.get(id)!)
+    const own = [...this.#sources.keys()].filter((id) => !id.startsWith(LIBRARY))
+    return own.map((id) => this.#paths.get(id)!)
   }
 
   /** A module's text as it was written; undefined if there is none of that id. */

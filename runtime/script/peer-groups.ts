@@ -7,8 +7,10 @@ import { Tag, toBytes } from './guest-values.ts'
 import type { Instance } from './instance.ts'
 import type { Address } from './quickjs-module.ts'
 
-/** One script serves few groups; more come only from names that resolve anew again and again. */
+/** One script serves few groups; more come from servers that change, and from names that resolve anew. */
 const MAX_GROUPS = 256
+/** Peers of all groups that are kept, 230 bytes of the guest's memory each; of a larger group, its own alone. */
+const MAX_PEERS = 8192
 
 export interface PeerGroup {
   readonly peers: readonly PeerInfo[]
@@ -26,7 +28,7 @@ export class PeerGroups {
   readonly #instance: Instance
   /** Guest function `(json) => Peer[]`. */
   readonly #makePeers: Address
-  /** In the order they were made. */
+  /** In the order they were used last, but for the very last one. */
   readonly #groups = new Map<readonly PeerInfo[], PeerGroup>()
   readonly #places = new Map<number, PeerPlace>()
   #making: number[] = []
@@ -40,6 +42,8 @@ export class PeerGroups {
   of(peers: readonly PeerInfo[]): PeerGroup {
     if (this.#last !== null && this.#last.peers === peers) return this.#last
     const group = this.#groups.get(peers) ?? this.#make(peers)
+    this.#groups.delete(peers)
+    this.#groups.set(peers, group)
     this.#last = group
     return group
   }
@@ -68,7 +72,7 @@ export class PeerGroups {
 
   #make(peers: readonly PeerInfo[]): PeerGroup {
     const { values } = this.#instance
-    if (this.#groups.size >= MAX_GROUPS) this.#dropOldest()
+    while (this.#groups.size > 0 && this.#isFull(peers.length)) this.#dropOldest()
     const facts = peers.map(({ name, address, backup }) => ({ name, address, backup }))
     this.#making = []
     const json = values.string(toBytes(JSON.stringify(facts)))
@@ -82,6 +86,10 @@ export class PeerGroups {
     for (const [index, address] of addresses.entries()) this.#places.set(address, { group, index })
     this.#groups.set(peers, group)
     return group
+  }
+
+  #isFull(more: number): boolean {
+    return this.#groups.size >= MAX_GROUPS || this.#places.size + more > MAX_PEERS
   }
 
   #dropOldest(): void {

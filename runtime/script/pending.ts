@@ -2,7 +2,7 @@
  * What a script waits for outside the sandbox: timers and request bodies. Owns their quotas and ids; each belongs to a
  * request (it dies with it) or to the script itself.
  */
-import type { ScriptClock } from '../phases.ts'
+import type { BodyFailure, ScriptClock } from '../phases.ts'
 import { GuestError } from './guest-values.ts'
 import type { Slot } from './slots.ts'
 import type { Turns } from './turns.ts'
@@ -16,8 +16,8 @@ const MAX_DELAY = 2 ** 31 - 1
 export interface PendingEvents {
   /** A timer is due. */
   fired(id: number, slot: Slot | null): void
-  /** A request's body has been read, or has failed with a message. May be called while the guest runs. */
-  bodyRead(id: number, slot: Slot, failure: string | null, body: Uint8Array): void
+  /** A request's body has been read, or could not be. May be called while the guest runs. */
+  bodyRead(id: number, slot: Slot, failure: BodyFailure | null, body: Uint8Array): void
 }
 
 interface Operation {
@@ -67,7 +67,7 @@ export class Pending {
     slot.request!.readBody((error, body) => {
       // Once, and only as long as the request lives.
       if (!this.#done(id)) return
-      this.#events.bodyRead(id, slot, error === null ? null : error.message, body)
+      this.#events.bodyRead(id, slot, error, body)
     })
     return id
   }

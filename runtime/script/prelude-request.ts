@@ -31,8 +31,8 @@ export interface GuestRequests {
 }
 
 export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRequests {
-  const { format, inspect, bytesOf, makeFields, waiting, describe, shownAs, argsOf } = parts
-  const { apply } = Reflect
+  const { format, inspect, bytesOf, makeFields, waiting, describe, blameClient, shownAs, argsOf } = parts
+  const { apply, getPrototypeOf } = Reflect
   const { create, defineProperty, defineProperties, freeze, keys, preventExtensions, setPrototypeOf } = Object
   const { parse } = JSON
   const { isArray } = Array
@@ -40,6 +40,7 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
   const Buffers = ArrayBuffer
   const { isView } = ArrayBuffer
   const Mistake = TypeError
+  const malformed = SyntaxError.prototype
   const decode = decodeURIComponent
   const Later = Promise
   const then = Later.prototype.then
@@ -152,7 +153,7 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
     }
 
     readJSON(): unknown {
-      return chain(this.#read(), () => parse(on.bodyText(this) as string))
+      return chain(this.#read(), () => parseBody(on.bodyText(this) as string))
     }
 
     readForm(): unknown {
@@ -199,6 +200,15 @@ export function requestPrelude(door: Door, on: Door, parts: GuestParts): GuestRe
     remoteAddress: 'remoteAddress',
     status: 'status',
   })
+
+  /** Running out of memory is not the client's fault alone. */
+  function parseBody(text: string): unknown {
+    try {
+      return parse(text)
+    } catch (error) {
+      throw getPrototypeOf(error as Error) === malformed ? blameClient(error as Error, 400) : error
+    }
+  }
 
   /** njs's `r.args`: decoded, repeated names as lists. */
   function parseArgs(raw: string): object {

@@ -9,11 +9,17 @@ import { inspectPrelude, type Known } from './prelude-inspect.ts'
 import { jsonPrelude } from './prelude-json.ts'
 
 export interface GuestText {
-  /** Stack, U+0001, message: what `readFault` of the host reads. */
+  /** Status or nothing, U+0001, stack, U+0001, message: what `readFault` of the host reads. */
   describe(error: unknown): string
+  /**
+   * Notes that the client is to blame for this error, and with which status it is answered unless the script catches it.
+   * A script can read it, and cannot make such an error itself.
+   */
+  blameClient<E extends Error>(error: E, status: number): E
   format(values: unknown[]): string
   inspect(value: unknown): string
-  makeError(kind: string, message: string): Error
+  /** @param status above 0: the client is to blame */
+  makeError(kind: string, message: string, status: number): Error
   /** How the host's own objects look. */
   readonly known: Known
   addFormatter(make: (door: Door, known: Known) => GuestFormatter): void
@@ -26,7 +32,7 @@ export const FORMATTER_SOURCE = `((door, known) =>
 export function textPrelude(door: Door): GuestText {
   const MAX_TEXT = 4096
   const MAX_PROTOTYPES = 16
-  const { apply, getOwnPropertyDescriptor: describeProperty, getPrototypeOf } = Reflect
+  const { apply, defineProperty, getOwnPropertyDescriptor: describeProperty, getPrototypeOf } = Reflect
   const Failure = Error
   const Mistake = TypeError
   const Range = RangeError
@@ -36,6 +42,8 @@ export function textPrelude(door: Door): GuestText {
   const PROXY = kindOf(new Proxy({}, {}))
   const ERROR = kindOf(new Failure())
   const known: Known = { types: [], proxy: () => undefined }
+  const blames = new WeakMap<object, number>()
+  const { get: blameOf, set: noteBlame } = WeakMap.prototype
   let formatter: GuestFormatter | undefined
 
   const short = (line: string): string =>
@@ -55,16 +63,24 @@ export function textPrelude(door: Door): GuestText {
   }
 
   function describe(error: unknown): string {
-    if (kindOf(error) !== ERROR) return `\u0001thrown: ${short(inspect(error))}`
+    if (kindOf(error) !== ERROR) return `\u0001\u0001thrown: ${short(inspect(error))}`
     const name = textOf(error as object, 'name') ?? 'Error'
     const message = textOf(error as object, 'message') ?? ''
     const title = message === '' ? name : `${name}: ${message}`
-    return `${short(textOf(error as object, 'stack') ?? '')}\u0001${short(title)}`
+    const status = apply(blameOf, blames, [error]) ?? ''
+    return `${status}\u0001${short(textOf(error as object, 'stack') ?? '')}\u0001${short(title)}`
   }
 
-  function makeError(kind: string, message: string): Error {
-    if (kind === 'TypeError') return new Mistake(message)
-    return kind === 'RangeError' ? new Range(message) : new Failure(message)
+  function makeError(kind: string, message: string, status: number): Error {
+    const Kind = kind === 'TypeError' ? Mistake : kind === 'RangeError' ? Range : Failure
+    const error = new Kind(message)
+    return status > 0 ? blameClient(error, status) : error
+  }
+
+  function blameClient<E extends Error>(error: E, status: number): E {
+    apply(noteBlame, blames, [error, status])
+    defineProperty(error, 'status', { value: status, writable: true, configurable: true })
+    return error
   }
 
   // ---- values ----
@@ -96,6 +112,7 @@ export function textPrelude(door: Door): GuestText {
     format,
     inspect,
     makeError,
+    blameClient,
     known,
     addFormatter(make) {
       formatter = make(door, known)

@@ -28,6 +28,8 @@ export interface PreludeSetup {
   readonly generation: number
   /** The host wants to know which arguments are read. */
   readonly watchArgs: boolean
+  /** `Math.random` is the host's. */
+  readonly hostRandom: boolean
 }
 
 /** The other parts, as functions that have not run yet. */
@@ -50,7 +52,6 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
   const { parse, stringify } = JSON
   const { isView } = ArrayBuffer
   const Bytes = Uint8Array
-  const Failure = Error
   const Mistake = TypeError
   const then = Promise.prototype.then
   const bufferType = getPrototypeOf(Bytes.prototype)
@@ -186,6 +187,9 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     Mistake,
   }
 
+  if (setup.hostRandom)
+    defineProperty(Math, 'random', { value: door.hostRandom, writable: true, configurable: true })
+
   // ---- what the standard library is made of ----
   const dataOf = (data: unknown, what: string): unknown[] =>
     typeof data === 'string' ? [data, 0, 0] : bytesOf(data, what)
@@ -232,6 +236,11 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
     limitTake: door.limitTake,
     limitAsk: door.limitAsk,
     limitAdmit: door.limitAdmit,
+    redisReady: door.redisReady,
+    redisBegin: door.redisBegin,
+    redisCommand: door.redisCommand,
+    redisWord: door.redisWord,
+    redisSend: door.redisSend,
   }
 
   return {
@@ -269,12 +278,12 @@ function prelude(door: Door, on: Door, setupJson: string, makers: Makers): Reado
       delete callbacks[id]
       delete waiting[id]
     },
-    settleBody(id: number, message: string | undefined): void {
+    settleBody(id: number, message: string | undefined, status: number): void {
       const waiter = waiting[id]
       if (waiter === undefined) return
       delete waiting[id]
       if (message === undefined) waiter.resolve()
-      else waiter.reject(new Failure(message))
+      else waiter.reject(makeError('Error', message, status))
     },
     /** For the module `sluice:internal` alone, which takes it before any script runs. */
     openLibrary(): void {

@@ -80,33 +80,6 @@ const INITIAL_PAGES = 96
 const MIN_MEMORY = 8 * 1024 * 1024
 const MAX_MEMORY = 2 ** 31
 
-const EXPORTS = {
-  malloc: 'v',
-  free: 'M',
-  newRuntime: 'K',
-  newContext: 'N',
-  setMaxStackSize: 'D',
-  enableInterrupts: 'Fa',
-  enableModuleLoader: 'Ha',
-  newString: '_',
-  newFunction: 'Da',
-  newArrayBuffer: 'X',
-  getArrayBuffer: 'aa',
-  getArrayBufferLength: 'ba',
-  duplicate: 'T',
-  freeValue: 'P',
-  throwValue: 'w',
-  resolveException: 'na',
-  call: 'ma',
-  evaluate: 'pa',
-  getProperty: 'ha',
-  setProperty: 'ja',
-  executePendingJob: 'ga',
-  promiseState: 'wa',
-  promiseResult: 'xa',
-  getUndefined: 'E',
-} as const
-
 const INITIALIZE = 'u'
 const FUEL = 'fuel'
 /** Loops until the host is asked for the first time. */
@@ -156,14 +129,46 @@ export function instantiate(
   const imports = {
     a: { ...engineImports(host, fuel), ...systemImports(memory, host), a: memory },
   }
-  const exports = new WebAssembly.Instance(module, imports).exports as Record<string, unknown>
-  const counter = exports[FUEL] as WebAssembly.Global
+  const exports = new WebAssembly.Instance(module, imports).exports as Record<string, never>
+  const counter: WebAssembly.Global = exports[FUEL]
   counter.value = STARTUP_FUEL
   fuel.counter = counter
-  const quickJs: Record<string, unknown> = { fuel: counter }
-  for (const [name, minified] of Object.entries(EXPORTS)) quickJs[name] = exports[minified]
   ;(exports[INITIALIZE] as () => void)()
-  return quickJs as unknown as QuickJs
+  return named(exports, counter)
+}
+
+/**
+ * Written out: an object that is filled by computed names becomes a dictionary, and every call of the engine a search in
+ * it (`test/bench/micro-hooks.ts`).
+ */
+function named(exports: Record<string, never>, fuel: WebAssembly.Global): QuickJs {
+  return {
+    malloc: exports.v,
+    free: exports.M,
+    newRuntime: exports.K,
+    newContext: exports.N,
+    setMaxStackSize: exports.D,
+    enableInterrupts: exports.Fa,
+    enableModuleLoader: exports.Ha,
+    newString: exports._,
+    newFunction: exports.Da,
+    newArrayBuffer: exports.X,
+    getArrayBuffer: exports.aa,
+    getArrayBufferLength: exports.ba,
+    duplicate: exports.T,
+    freeValue: exports.P,
+    throwValue: exports.w,
+    resolveException: exports.na,
+    call: exports.ma,
+    evaluate: exports.pa,
+    getProperty: exports.ha,
+    setProperty: exports.ja,
+    executePendingJob: exports.ga,
+    promiseState: exports.wa,
+    promiseResult: exports.xa,
+    getUndefined: exports.E,
+    fuel,
+  }
 }
 
 type Imports = Record<string, (...args: never[]) => unknown>

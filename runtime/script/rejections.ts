@@ -15,6 +15,8 @@ export class Rejections {
   readonly #context: Address
   /** Cells of the reasons, by the promises' addresses. */
   readonly #reasons = new Map<number, Address>()
+  /** There are some. */
+  any = false
 
   constructor(values: GuestValues, quickJs: QuickJs, context: Address) {
     this.#values = values
@@ -29,17 +31,15 @@ export class Rejections {
     this.#values.words[(runtime + TRACKER + 4) >>> 2] = cells
   }
 
-  get any(): boolean {
-    return this.#reasons.size > 0
-  }
-
   /** A promise was rejected without a handler, or got one after all. */
   onChange(handled: boolean, cells: Address): void {
     const promise = this.#values.low(cells)
     this.forget(promise)
     if (handled || this.#reasons.size >= MAX_REJECTIONS) return
     const reason = this.#quickJs.duplicate(this.#context, cells + 8)
-    if (reason !== 0) this.#reasons.set(promise, reason)
+    if (reason === 0) return
+    this.#reasons.set(promise, reason)
+    this.any = true
   }
 
   /** Somebody has looked at this promise. */
@@ -47,6 +47,7 @@ export class Rejections {
     const reason = this.#reasons.get(promise)
     if (reason === undefined) return
     this.#reasons.delete(promise)
+    this.any = this.#reasons.size > 0
     this.#quickJs.freeValue(this.#context, reason)
   }
 
@@ -55,6 +56,7 @@ export class Rejections {
     if (this.#reasons.size === 0) return NONE
     const reasons = [...this.#reasons.values()]
     this.#reasons.clear()
+    this.any = false
     return reasons
   }
 }

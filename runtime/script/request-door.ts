@@ -183,7 +183,7 @@ function bodies(door: DoorContext): HostFunctions {
       const type = requestOf(door, self).requestHeaders.get('content-type') ?? ''
       if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(type)) {
         const shown = type === '' ? 'of no declared type' : `of type ${type.slice(0, 100)}`
-        throw new GuestError('TypeError', `the body is ${shown}, not application/x-www-form-urlencoded`)
+        throw new GuestError('TypeError', `the body is ${shown}, not application/x-www-form-urlencoded`, 415)
       }
       const pairs = [...new URLSearchParams(Buffer.from(read(self)).toString('utf8'))]
       return values.string(toBytes(JSON.stringify(pairs)))

@@ -5,6 +5,7 @@
  *     enter -> call -> promise jobs -> bodies that are there -> conclude -> rejections -> hooks that settled meanwhile
  */
 import {
+  type BodyFailure,
   type HookRequest,
   Outcome,
   type Phase,
@@ -17,7 +18,7 @@ import { conclude } from './conclude.ts'
 import { callBodyFilter } from './content.ts'
 import type { DoorContext } from './door.ts'
 import { Fetches } from './fetches.ts'
-import { faultOf, MAX_DESCRIPTION } from './guest-fault.ts'
+import { faultOf, MAX_DESCRIPTION, ranOut } from './guest-fault.ts'
 import { GuestLog, harmless } from './guest-log.ts'
 import { addFetch, addWebGlobals, addWebSockets, type Guest, setUpGuest } from './guest-setup.ts'
 import { fromBytes, type GuestValues, OutOfMemory, Tag, toBytes } from './guest-values.ts'
@@ -76,7 +77,8 @@ export class Sandbox implements DoorContext {
   readonly log: GuestLog
   readonly guest: Guest
   readonly options: SandboxOptions
-  current: Slot | null = null
+  #current: Slot | null = null
+  readonly #running: ScriptHost['running']
   /** Cells of the script's hooks. */
   readonly hooks: { [P in Phase]?: Address } = {}
   /** `init` has ended well. */
@@ -94,7 +96,7 @@ export class Sandbox implements DoorContext {
   readonly #int: Address
   #hasWebGlobals = false
   /** Bodies whose promises are to be settled, with the failure's message. */
-  #bodies: [id: number, failure: string | null][] = []
+  #bodies: [id: number, failure: BodyFailure | null][] = []
   /** Promises that hooks, and `init`, wait for. */
   readonly settlements = new Settlements()
   #deliveryPlanned = false
@@ -105,6 +107,7 @@ export class Sandbox implements DoorContext {
     this.options = options
     this.host = host
     this.clock = host.clock ?? SYSTEM_CLOCK
+    this.#running = host.running
     this.log = new GuestLog(toBytes(`${options.name}: `), (level, line) => host.log(level, line))
     this.instance = new Instance({
       compiled,
@@ -132,9 +135,20 @@ export class Sandbox implements DoorContext {
     this.sockets = new WebSockets(this)
     const { worker, version, generation } = host
     const watchArgs = host.argRead !== undefined
-    this.guest = setUpGuest(this, this.instance, { params, worker, version, generation, watchArgs })
+    const hostRandom = host.random !== undefined
+    const setup = { params, worker, version, generation, watchArgs, hostRandom }
+    this.guest = setUpGuest(this, this.instance, setup)
     this.groups = new PeerGroups(this.instance, this.guest.makePeers)
     this.#int = this.values.int(0)
+  }
+
+  get current(): Slot | null {
+    return this.#current
+  }
+
+  set current(slot: Slot | null) {
+    this.#current = slot
+    if (this.#running !== undefined) this.#running.request = slot === null ? null : slot.request
   }
 
   /** The script is loaded: from here on, hooks run within their limits. */
@@ -212,7 +226,7 @@ export class Sandbox implements DoorContext {
     this.sockets.ended(slot)
     if (slot.over) this.#release(slot)
     else if (slot.kept || !this.slots.isUnshared(slot)) this.#link(slot)
-    else this.slots.release(slot)
+    else this.slots.reuse(slot)
   }
 
   #link(slot: Slot): void {
@@ -314,7 +328,7 @@ export class Sandbox implements DoorContext {
     }
     // An async function can catch the interruption; its time is up all the same.
     const fault = failed
-      ? readFault(fromBytes(this.values.text(value, 'an error', MAX_DESCRIPTION)))
+      ? ranOut(this.instance, readFault(fromBytes(this.values.text(value, 'an error', MAX_DESCRIPTION))))
       : { message: '', frames: [] }
     const failure = killed ? stopped(cpuMessage, this.instance, fault.frames) : new HookFailure(fault, false)
     this.settlements.settle(ticket, { failure, cell: 0 })
@@ -387,7 +401,7 @@ export class Sandbox implements DoorContext {
     this.drain()
   }
 
-  #onBody(id: number, slot: Slot, failure: string | null, body: Uint8Array): void {
+  #onBody(id: number, slot: Slot, failure: BodyFailure | null, body: Uint8Array): void {
     slot.requestBody = body
     this.#bodies.push([id, failure])
     // While the guest runs, its own entry settles them.
@@ -435,11 +449,18 @@ export class Sandbox implements DoorContext {
     }
   }
 
-  #settleBody(id: number, failure: string | null): void {
+  #settleBody(id: number, failure: BodyFailure | null): void {
     const { instance, values } = this
-    const message = failure === null ? instance.undefinedCell : values.string(failure)
-    this.#freeResult(instance.call2(this.guest.settleBody, this.#intOf(id), message))
-    if (failure !== null) instance.free(message)
+    const { settleBody } = this.guest
+    if (failure === null) {
+      this.#freeResult(instance.call2(settleBody, this.#intOf(id), instance.undefinedCell))
+      return
+    }
+    const message = values.string(failure.message)
+    const status = values.int(failure.status ?? 0)
+    this.#freeResult(instance.call3(settleBody, this.#intOf(id), message, status))
+    instance.free(message)
+    instance.free(status)
   }
 
   /** Tells the requests whose hooks have settled. Outside the guest only. */

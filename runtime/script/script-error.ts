@@ -8,8 +8,8 @@ import { fromBytes, toBytes } from './guest-values.ts'
 
 /** Name under which the prelude is compiled; its frames are no script's. */
 export const PRELUDE_FILE = 'sluice:prelude'
-/** Between stack and message in what `describe` of the prelude returns. */
-const STACK_END = '\u0001'
+/** Between status, stack and message in what `describe` of the prelude returns. */
+const PART_END = '\u0001'
 
 const MAX_MESSAGE = 2048
 const MAX_FRAMES = 8
@@ -27,6 +27,8 @@ export interface Frame {
 export interface Fault {
   readonly message: string
   readonly frames: readonly Frame[]
+  /** The client is to blame, and is answered this. Absent: the script is. */
+  readonly status?: number
 }
 
 /** A hook call that did not end well. */
@@ -112,8 +114,10 @@ const FRAME = /^\s+at (?:(.*) \()?(.*?):(\d+):(\d+)\)?$/
 
 /** Splits what the prelude's `describe` said. */
 export function readFault(described: string): Fault {
-  const end = described.indexOf(STACK_END)
-  const stack = end < 0 ? '' : described.slice(0, end)
+  const begin = described.indexOf(PART_END) + 1
+  const status = Number(described.slice(0, Math.max(0, begin - 1)))
+  const end = described.indexOf(PART_END, begin)
+  const stack = end < 0 ? '' : described.slice(begin, end)
   const message = described.slice(end + 1).slice(0, MAX_MESSAGE)
   const frames: Frame[] = []
   for (const line of stack.split('\n')) {
@@ -124,7 +128,7 @@ export function readFault(described: string): Fault {
     const name = match[1] === undefined || match[1] === '<anonymous>' || match[1] === '<eval>' ? '' : match[1]
     frames.push({ name, file: match[2], line: Number(match[3]), column: Number(match[4]) })
   }
-  return { message, frames }
+  return status > 0 ? { message, frames, status } : { message, frames }
 }
 
 /** Where the script was when its sandbox was lost, as far as that could still be asked. */

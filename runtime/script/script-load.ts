@@ -130,8 +130,8 @@ function defineVariable(sandbox: Sandbox, name: string): void {
   const access = findVariable(sandbox.host, name)
   const cells = [
     values.string(name),
-    instance.newFunction(name, (self) => readVariable(sandbox, self, access)),
-    instance.newFunction(name, (self, argv) => writeVariable(sandbox, self, argv, name, access)),
+    instance.newFunction(name, (self) => readVariable(sandbox, self, access), 0),
+    instance.newFunction(name, (self, argv) => writeVariable(sandbox, self, argv, name, access), 1),
   ]
   instance.free(instance.call(guest.defineVariable, ...cells))
   for (const cell of cells) instance.free(cell)

@@ -98,11 +98,13 @@ function checkStrings(instance: Instance): void {
 /** A string of ours weighs what one of QuickJS's own does, and is freed like one. */
 function checkAccounts(instance: Instance): void {
   const { values, quickJs, context } = instance
-  const text = values.cString('weight')
+  // A short one might be one of those that are used again and again.
+  const weight = 'weight'.repeat(20)
+  const text = values.cString(weight)
   const before = values.accounts
   const theirs = quickJs.newString(context, text)
   const one = values.accounts
-  const ours = values.string('weight')
+  const ours = values.string(weight)
   const two = values.accounts
   instance.free(theirs)
   instance.free(ours)

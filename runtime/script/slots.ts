@@ -89,6 +89,13 @@ export class Slot {
     this.addresses = addresses
   }
 
+  /** Whether this is one of the objects that stand for the request. */
+  has(address: number): boolean {
+    const { addresses } = this
+    for (let i = 0; i < addresses.length; i++) if (addresses[i] === address) return true
+    return false
+  }
+
   resetDecision(): void {
     this.quota.reset()
     this.decision = Decision.NONE
@@ -109,6 +116,8 @@ export class Slots {
   readonly #free: Slot[] = []
   readonly #inUse = new Set<Slot>()
   readonly #byAddress = new Map<number, Slot>()
+  /** The slot of the hook that ran last. */
+  #last: Slot | null = null
   #making: readonly number[] = []
   #count = 0
 
@@ -130,6 +139,7 @@ export class Slots {
   open(request: HookRequest): Slot {
     const slot = this.#free.pop() ?? this.#new()
     slot.request = request
+    if (this.#last !== slot) this.#last = slot
     return slot
   }
 
@@ -166,6 +176,9 @@ export class Slots {
 
   /** The slot of a guest object, for the request it stands for now. @throws GuestError when that is over */
   of(address: number): Slot {
+    const last = this.#last
+    // Fast path: an object of the request whose hook runs.
+    if (last !== null && last.request !== null && last.has(address)) return last
     const slot = this.#byAddress.get(address)
     if (slot === undefined || slot.request === null) throw STALE
     return slot
@@ -187,11 +200,19 @@ export class Slots {
       slot.next = null
       this.#inUse.delete(slot)
     }
-    if (this.#free.length < MAX_FREE && this.isUnshared(slot)) this.#free.push(slot)
+    if (this.isUnshared(slot)) this.reuse(slot)
+    else this.#drop(slot)
+  }
+
+  /** As {@link release}, for a slot that is not kept and not shared. */
+  reuse(slot: Slot): void {
+    slot.request = null
+    if (this.#free.length < MAX_FREE) this.#free.push(slot)
     else this.#drop(slot)
   }
 
   #drop(slot: Slot): void {
+    if (this.#last === slot) this.#last = null
     for (const address of slot.addresses) this.#byAddress.delete(address)
     this.#instance.free(slot.r)
     this.#instance.free(slot.upstream)

@@ -12,6 +12,7 @@ import type { Exchange, Listener, Services } from '../proxy/exchange.ts'
 import type { ProxyPlan, ProxyTarget } from '../proxy/plan.ts'
 import { SYSTEM_CLOCK } from '../script/clock.ts'
 import { scriptRates } from '../script-rates.ts'
+import { absentRedis } from '../script-redis.ts'
 import { ScriptCounts } from '../store/script-counts.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import { VERSION } from '../version.ts'
@@ -24,6 +25,7 @@ import {
   DescriptionError,
   type RequestDescription,
 } from './description.ts'
+import { type DescribedMaps, TestedMaps } from './tested-maps.ts'
 
 export interface SiteOptions {
   /** Directives of the `http` block, e.g. `map $arg_x $y { … }`. Byte string. */
@@ -34,6 +36,8 @@ export interface SiteOptions {
   readonly variables?: Readonly<Record<string, string>>
   /** Default: one server. */
   readonly upstream?: DescribedUpstream
+  /** What is in the session maps at first. */
+  readonly maps?: DescribedMaps
   readonly clock?: ScriptClock
   /** From 0 to below 1; for the random methods. */
   readonly random?: () => number
@@ -62,6 +66,7 @@ export class DescribedSite {
   /** What scripts of this site are to be loaded with. */
   readonly host: ScriptHost
   readonly clock: ScriptClock
+  readonly maps: TestedMaps
   /** What was logged outside of requests. */
   readonly logs: LogLine[]
   readonly #upstream: DescribedUpstream
@@ -71,13 +76,14 @@ export class DescribedSite {
   #group: UpstreamGroup
   readonly #variables: ReadonlyMap<string, string>
 
-  private constructor(generation: Generation, logs: LogLine[], options: SiteOptions) {
+  private constructor(generation: Generation, maps: TestedMaps, logs: LogLine[], options: SiteOptions) {
     this.generation = generation
     this.listener = generation.listener('127.0.0.1:80', { localAddress: '127.0.0.1' })
     this.logs = logs
     this.clock = options.clock ?? SYSTEM_CLOCK
     this.#random = options.random ?? Math.random
     this.#variables = new Map(Object.entries(options.variables ?? {}))
+    this.maps = maps
     this.host = describedHost(this)
     this.#upstream = options.upstream ?? DEFAULT_UPSTREAM
     this.#method = readMethod(this.#upstream.method)
@@ -93,7 +99,10 @@ export class DescribedSite {
   /** @throws DescriptionError for directives or an upstream group that the proxy would refuse */
   static async make(options: SiteOptions = {}): Promise<DescribedSite> {
     const logs: LogLine[] = []
-    const generation = await compileGeneration(readModel(options), {
+    const model = readModel(options)
+    const { clock = SYSTEM_CLOCK } = options
+    const maps = await TestedMaps.make(model.http.sessionMaps, options.maps ?? {}, () => clock.now())
+    const generation = await compileGeneration(model, {
       id: 1,
       prefix: '/',
       services: describedServices(logs),
@@ -101,7 +110,7 @@ export class DescribedSite {
       onRetired: () => {},
     })
     try {
-      return new DescribedSite(generation, logs, options)
+      return new DescribedSite(generation, maps, logs, options)
     } catch (error) {
       generation.discard()
       throw error
@@ -118,7 +127,7 @@ export class DescribedSite {
   target(proxy: ProxyPlan, peers: readonly (string | DescribedPeer)[] | undefined): ProxyTarget {
     const group = peers === undefined ? this.#group : this.#makeGroup({ ...this.#upstream, servers: peers })
     const key = this.#key as ((x: Exchange) => string) | null
-    return { ...proxy.fixed!, group, key, host: group.name, written: group.name }
+    return { ...proxy.fixed!, live: { group }, key, host: group.name, written: group.name }
   }
 
   /** The shared group begins anew, with these servers. */
@@ -132,6 +141,7 @@ export class DescribedSite {
   }
 
   dispose(): void {
+    this.maps.close()
     this.generation.discard()
   }
 }
@@ -186,7 +196,9 @@ function describedHost(site: DescribedSite): ScriptHost {
     variable,
     template: (text) => describedTemplate(text, variable, (name) => binder.variable(name) !== null),
     fetch: (request, events) => new DescribedFetch(request, events, () => null, site.clock),
+    map: (name) => site.maps.named(name),
     limits: scriptRates({ counts: () => counts, store: () => null, log: () => undefined }),
+    redis: absentRedis('a tested script has no Redis'),
     log: (level, message) => {
       site.logs.push({ level, message })
     },

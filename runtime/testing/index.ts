@@ -20,4 +20,5 @@ export type {
   TestWebSocket,
 } from './options.ts'
 export { type TestedScript, testScript } from './test-script.ts'
+export type { DescribedMaps } from './tested-maps.ts'
 export type { TestedRequest } from './tested-request.ts'

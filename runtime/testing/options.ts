@@ -13,6 +13,8 @@ import {
   type RequestDescription,
 } from './description.ts'
 import { type Duration, milliseconds } from './fake-clock.ts'
+import { refuseUnknown } from './known-members.ts'
+import type { DescribedMaps } from './tested-maps.ts'
 
 /** As `script_limits`: sizes as `'32m'` or bytes, times as `'50ms'` or milliseconds. */
 export interface TestLimits {
@@ -64,6 +66,11 @@ export interface TestOptions {
   readonly http?: string
   /** Directives of the location, e.g. `client_body_buffer_size 64k;`. */
   readonly location?: string
+  /**
+   * Session maps and what is in them at first: `{ users: { alice: 'b1' } }`. Those that `session_map` of `http` declares
+   * are there too, with its `ttl` and `max`; a map that only stands here has the defaults.
+   */
+  readonly maps?: DescribedMaps
   /** Where the clock stands at first. Default: 2025-01-01T00:00:00Z. */
   readonly now?: number | string | Date
   /** Of `Math.random` and of the random balancing methods: 1 to 2^31. Default: 1. */
@@ -94,7 +101,56 @@ export interface TestWebSocket {
   readonly state?: unknown
 }
 
+const OPTIONS = {
+  params: true,
+  limits: true,
+  onError: true,
+  upstream: true,
+  variables: true,
+  http: true,
+  location: true,
+  maps: true,
+  now: true,
+  seed: true,
+  fetch: true,
+  source: true,
+  root: true,
+  patience: true,
+} as const satisfies Record<keyof TestOptions, true>
+
+const LIMITS = {
+  memory: true,
+  stack: true,
+  cpu: true,
+  load: true,
+  wall: true,
+} as const satisfies Record<keyof TestLimits, true>
+
+const REQUEST = {
+  method: true,
+  uri: true,
+  args: true,
+  target: true,
+  httpVersion: true,
+  headers: true,
+  body: true,
+  remoteAddress: true,
+  variables: true,
+  peers: true,
+  tried: true,
+  status: true,
+  responseHeaders: true,
+  webSocket: true,
+} as const satisfies Record<keyof TestRequest, true>
+
+/** @throws DescriptionError */
+export function checkOptions(options: TestOptions): void {
+  refuseUnknown(options, OPTIONS, 'options')
+}
+
+/** @throws DescriptionError */
 export function readLimits(limits: TestLimits = {}): ScriptLimits {
+  refuseUnknown(limits, LIMITS, 'limits')
   const { memory, stack, cpu, load, wall } = limits
   return {
     memory: readSize('memory', memory) ?? DEFAULT_LIMITS.memory,
@@ -137,6 +193,7 @@ export function readSeed(seed = 1): number {
  * @throws DescriptionError
  */
 export function readRequest(given: TestRequest, file: string): RequestDescription {
+  refuseUnknown(given, REQUEST, 'the request')
   const { uri, args, target, headers, responseHeaders, variables, body, webSocket } = given
   if (uri?.includes('?'))
     throw new DescriptionError(`uri: ${JSON.stringify(uri)} has a query; give it as args, or all as target`)

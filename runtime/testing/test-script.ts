@@ -13,6 +13,7 @@ import { DescribedSite } from './described-site.ts'
 import type { DescribedPeer } from './description.ts'
 import { FakeClock, settle } from './fake-clock.ts'
 import {
+  checkOptions,
   encodedRecord,
   readAnswers,
   readLimits,
@@ -37,6 +38,7 @@ const PATIENCE = 5000
  * @throws DescriptionError for options that make no sense
  */
 export async function testScript(file: string | URL, options: TestOptions = {}): Promise<TestedScript> {
+  checkOptions(options)
   const path = file instanceof URL ? fileURLToPath(file) : resolve(file)
   const clock = new FakeClock(readTime(options.now), readSeed(options.seed))
   const stopwatch = new Stopwatch()
@@ -76,6 +78,7 @@ function makeSite(options: TestOptions, clock: ScriptClock): Promise<DescribedSi
     location: toBytes(options.location ?? ''),
     variables: encodedRecord(options.variables) as Record<string, string>,
     ...(upstream !== undefined && { upstream }),
+    maps: options.maps ?? {},
     clock,
     random: seededRandom(readSeed(options.seed)),
   })
@@ -152,6 +155,11 @@ export class TestedScript {
   /** What was logged outside of requests: while loading, by timers of the script's own. */
   get logs(): { readonly level: string; readonly message: string }[] {
     return this.#parts.site.logs.map(({ level, message }) => ({ level, message: fromBytes(message) }))
+  }
+
+  /** What is in the session maps now: `script.maps.users.alice`. A copy. */
+  get maps(): Record<string, Record<string, unknown>> {
+    return this.#parts.site.maps.content
   }
 
   /** One request through several phases, in the order of the calls: `await script.request({}).rewrite().access()`. */

@@ -4,19 +4,14 @@ import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type JournalEntry, parseEntry } from '../../runtime/replay/journal-entry.ts'
 import { JournalFile } from '../../runtime/replay/journal-file.ts'
 import { HttpClient } from '../lib/raw-http.ts'
 import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
 import { tempDir } from '../lib/temp.ts'
 import { Site } from '../swap/site.ts'
+import { entriesOf } from './journal.ts'
 
 const DONE = `export function content(r) { r.return(200, 'fine') }`
-
-/** The entries of a journal, which closing the gateway has written out. */
-function entriesOf(site: Site, name = 'hooks.journal'): JournalEntry[] {
-  return readFileSync(site.path(name), 'utf8').split('\n').filter(Boolean).map(parseEntry)
-}
 
 test('a hook call is one line: what it found, what it asked, what it decided', async () => {
   const upstream = await recordingUpstream(() => ok('hello'))

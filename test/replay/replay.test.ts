@@ -6,9 +6,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { replayJournal } from '../../runtime/cli/replay.ts'
 import { MAIN } from '../lib/proxy-process.ts'
-import { HttpClient } from '../lib/raw-http.ts'
 import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
-import { Site } from '../swap/site.ts'
+import type { Site } from '../swap/site.ts'
+import { recorded } from './journal.ts'
 
 interface Result {
   readonly code: number
@@ -28,20 +28,6 @@ async function command(...args: string[]): Promise<Result> {
     stderr: { write: (text) => err.push(text) },
   })
   return { code, out: out.join(''), err: err.join('') }
-}
-
-/** Serves these requests with a script, and leaves their journal behind. */
-async function recorded(script: string, requests: readonly string[], server = '', http = ''): Promise<Site> {
-  const site = await Site.start(
-    `set $group none; location / { script a.js; script_record hooks.journal sample=100%; ${server} }`,
-    { 'a.js': script },
-    http,
-  )
-  const client = new HttpClient(site.port)
-  for (const request of requests) await client.request(`${request} HTTP/1.1\r\nHost: a\r\n\r\n`)
-  client.close()
-  await site.close()
-  return site
 }
 
 const GATE = `export function access(r) {

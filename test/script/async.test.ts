@@ -155,15 +155,68 @@ test('a body that is larger than the sandbox costs the sandbox, not the process'
   assert.is(await next.run(script, 'access'), Outcome.PASS)
 })
 
-test('what is wrong with a body', async () => {
-  const [outcome, request] = await access('await r.readJSON()', { body: Buffer.from('{') })
-  assert.is(outcome, Outcome.FAILED)
-  assert.match(request.failure![1], 'SyntaxError')
-  const [, form] = await access('await r.readForm()', {
-    body: Buffer.from('a=1'),
-    headers: [['Content-Type', 'text/plain']],
-  })
-  assert.match(form.failure![1], 'the body is of type text/plain, not application/x-www-form-urlencoded')
+test("what is wrong with a body is the client's fault, unless the script says otherwise", async () => {
+  const malformed = { body: Buffer.from('{') }
+  const answers: [body: string, described: Described, status: number][] = [
+    ['await r.readJSON()', malformed, 400],
+    ['return r.readJSON()', malformed, 400],
+    ['await sleep(10); await r.readJSON()', malformed, 400],
+    ['await r.readJSON()', { body: Buffer.alloc(100_000, '[') }, 400],
+    ['await r.readJSON()', {}, 400],
+    ['await r.readForm()', { body: Buffer.from('a=1'), headers: [['Content-Type', 'text/plain']] }, 415],
+    // Kept, changed and thrown again, it is what it was.
+    ['try { await r.readJSON() } catch (e) { e.status = 200; throw Object.freeze(e) }', malformed, 400],
+    ['try { await r.readJSON() } catch (e) { r.return(422, e.name + e.status) }', malformed, 422],
+  ]
+  for (const [body, described, status] of answers) {
+    const [outcome, request] = await access(body, described)
+    assert.equal([outcome, request.answered?.status, request.failure], [Outcome.ANSWER, status, null], body)
+  }
+  const [, told] = await access(answers[7][0], malformed)
+  assert.is(told.answered?.body, 'SyntaxError400')
+  const [, request] = await access('await r.readForm()', answers[5][1])
+  assert.match(
+    request.logged[0],
+    /^info .*hooks\.js:2:\d+: TypeError: the body is of type text\/plain, not application\/x-www-form-urlencoded in access/,
+  )
+})
+
+test('a status that a script gives its errors answers nothing', async () => {
+  const thrown = [
+    'throw { status: 413 }',
+    'throw Object.assign(new Error("x"), { status: 413 })',
+    'throw Object.assign(new Error("x"), { stack: "413\\u0001", status: 413 })',
+    'throw Object.assign(new Error("x"), { name: "413\\u0001" })',
+    'try { await r.readJSON() } catch (cause) { throw new Error("x", { cause }) }',
+    'try { await r.readJSON() } catch (cause) { throw Object.create(cause) }',
+    'try { await r.readJSON() } catch (cause) { throw new Proxy(cause, {}) }',
+    'try { await r.readJSON() } catch (e) { throw { ...e } }',
+    'JSON.parse("{")',
+  ]
+  for (const body of thrown) {
+    const [outcome, request] = await access(body, { body: Buffer.from('{') })
+    assert.equal([outcome, request.answered], [Outcome.FAILED, null], body)
+  }
+})
+
+test("the client's fault is none of the script's, whatever script_on_error says", async () => {
+  for (const onError of ['closed', 'open'] as const) {
+    const script = await load('export async function access(r) { await r.readJSON() }', { onError })
+    const request = new FakeRequest({ body: Buffer.from('{') })
+    assert.is(await request.run(script, 'access'), Outcome.ANSWER)
+    assert.equal([script.stats.hooks.access!.calls, script.stats.hooks.access!.errors], [1, 0])
+    script.dispose()
+  }
+})
+
+test('in a phase that cannot answer any more it is an error like any other', async () => {
+  const script = await load(`let kept
+    export async function access(r) { try { await r.readJSON() } catch (e) { kept = e } }
+    export function headerFilter() { throw kept }`)
+  const request = new FakeRequest({ body: Buffer.from('{') })
+  await request.run(script, 'access')
+  assert.is(await request.run(script, 'headerFilter'), Outcome.FAILED)
+  script.dispose()
 })
 
 test('a body that comes later, or not at all', async () => {
@@ -180,6 +233,11 @@ test('a body that comes later, or not at all', async () => {
   assert.is(await failed, Outcome.FAILED)
   assert.match(broken.failure![1], 'the client went away')
   broken.deliverBody()
+  const large = new FakeRequest()
+  large.bodyArrives = 'later'
+  const refused = large.run(script, 'access')
+  large.deliverBody(Object.assign(new Error('too large'), { status: 413 }))
+  assert.equal([await refused, large.answered?.status], [Outcome.ANSWER, 413])
 })
 
 test('too long a wait is ended', async () => {

@@ -21,6 +21,7 @@ import {
   type WebSocketView,
 } from '../../runtime/phases.ts'
 import { loadScript, type Script, type ScriptOptions } from '../../runtime/script/engine.ts'
+import { absentRedis } from '../../runtime/script-redis.ts'
 
 /** Header fields that refuse what the proxy's own refuse. */
 export class FakeFields implements HeaderAccess {
@@ -310,6 +311,8 @@ export class FakeHost implements ScriptHost {
   readonly worker = 0
   readonly version = '0.1.0'
   readonly logged: string[] = []
+  /** undefined: the store is no Redis. */
+  redis: ScriptHost['redis'] = absentRedis('this test gives its scripts no Redis')
 
   variable(name: string): VariableAccess | null {
     if (name.startsWith('unknown')) return null
