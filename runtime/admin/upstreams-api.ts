@@ -1,5 +1,6 @@
 /** `/api/v1/upstreams`: who is asked, how they do, and servers that come, go or change while the proxy runs. */
 import type { Control, ServerChange, ServerChoices } from '../control.ts'
+import { type ServerChangeCode, ServerChangeError } from '../server-changes.ts'
 import { Refusal } from './problem.ts'
 import { type ApiRequest, invalid, json, NO_CONTENT, notFound, type Reply, readObject } from './reply.ts'
 
@@ -10,6 +11,13 @@ const NUMBERS = { weight: 1, maxConns: 0, maxFails: 0, failTimeout: 0 } as const
 const FLAGS = ['down', 'drain', 'backup'] as const
 const CHOICES = [...Object.keys(NUMBERS), ...FLAGS]
 const MOST = 1_000_000_000
+/** RFC 4918 section 11.5: 507 is for what cannot be stored. */
+const STATUSES: Readonly<Record<ServerChangeCode, number>> = {
+  absent: 404,
+  conflict: 409,
+  invalid: 422,
+  storage: 507,
+}
 const MAX_NAME = 255
 
 export class UpstreamsApi {
@@ -30,9 +38,8 @@ export class UpstreamsApi {
   async add(name: string, request: ApiRequest): Promise<Reply> {
     const body = await readObject(request, ['server', ...CHOICES])
     const { server } = body
-    if (typeof server !== 'string' || !/^[^\s\0-\x1f]+$/.test(server) || server.length > MAX_NAME)
+    if (typeof server !== 'string' || !/^[!-~]+$/.test(server) || server.length > MAX_NAME)
       throw invalid('"server" is the address of a server, such as "10.0.0.7:8080"')
-    await this.#group(name)
     await this.#change({ kind: 'add', group: name, server, options: readChoices(body) })
     return json(await this.#group(name), 201)
   }
@@ -41,22 +48,23 @@ export class UpstreamsApi {
     const body = await readObject(request, CHOICES)
     if (Object.keys(body).length === 0)
       throw invalid(`there is nothing to change; give some of ${CHOICES.join(', ')}`)
-    await this.#server(name, server)
-    await this.#change({ kind: 'patch', group: name, server, options: readChoices(body) })
+    const options = readChoices(body)
+    await this.#change({ kind: 'patch', group: name, server, options })
     return json(await this.#group(name))
   }
 
   async remove(name: string, server: string): Promise<Reply> {
-    await this.#server(name, server)
     await this.#change({ kind: 'remove', group: name, server })
     return NO_CONTENT
   }
 
   async #change(change: ServerChange): Promise<void> {
+    await this.#group(change.group)
     try {
       await this.#control.changeServer(change)
     } catch (error) {
-      throw new Refusal(409, 'the upstream cannot be changed', (error as Error).message)
+      if (!(error instanceof ServerChangeError)) throw error
+      throw new Refusal(STATUSES[error.code], 'the upstream cannot be changed', error.message)
     }
   }
 
@@ -68,12 +76,6 @@ export class UpstreamsApi {
     throw notFound(
       `there is no upstream ${JSON.stringify(name)}${names === '' ? '' : `; there are: ${names}`}`,
     )
-  }
-
-  async #server(name: string, server: string): Promise<void> {
-    const { peers } = await this.#group(name)
-    if (peers.some((peer) => peer.address === server || peer.name === server)) return
-    throw notFound(`upstream ${JSON.stringify(name)} has no server ${JSON.stringify(server)}`)
   }
 }
 

@@ -10,6 +10,7 @@ import type { Traffic } from '../observe/metrics-traffic.ts'
 import type {
   BalancerView,
   BodyChunk,
+  BodyFailure,
   HookRequest,
   LogLevel,
   Outcome,
@@ -463,9 +464,9 @@ export class Exchange implements HookRequest {
     }
     const options = this.location.body
     const whenDone = (fault: HttpFault | null): void => {
-      if (fault !== null) done(new Error(fault.reason), EMPTY)
+      if (fault !== null) done(bodyFailure(fault.status, fault.reason), EMPTY)
       else if (body.received > options.memory)
-        done(new Error('the request body is larger than client_body_buffer_size'), EMPTY)
+        done(bodyFailure(413, 'the request body is larger than client_body_buffer_size'), EMPTY)
       else done(null, body.bytes())
     }
     body.buffer(options, whenDone)
@@ -478,3 +479,7 @@ export class Exchange implements HookRequest {
 }
 
 const EMPTY = new Uint8Array(0)
+
+function bodyFailure(status: number, reason: string): BodyFailure {
+  return status < 500 ? Object.assign(new Error(reason), { status }) : new Error(reason)
+}

@@ -25,7 +25,7 @@ class PeerView implements PeerInfo {
   }
 
   get connections(): number {
-    return this.#peer.connections
+    return this.#peer.load
   }
 
   get fails(): number {

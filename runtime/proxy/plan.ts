@@ -205,7 +205,8 @@ export const PENDING = 'pending'
 export interface ProxyTarget {
   /** Key of `hash`, the client's address for `ip_hash`; null: the method needs none. */
   readonly key: Getter | null
-  readonly group: UpstreamGroup
+  /** Holds the group as it is now; a request keeps the one that it began with (`UpstreamChoice.group`). */
+  readonly live: { readonly group: UpstreamGroup }
   /** `sticky` of the upstream block, or null. */
   readonly sticky: Sticky | null
   /** Idle connections to the group's peers. */

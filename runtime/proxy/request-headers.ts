@@ -8,10 +8,7 @@ import { checkField, FieldEdits, refuseFraming } from './field-edits.ts'
 
 export class RequestHeaders extends FieldEdits implements HeaderAccess {
   get(name: string): string | undefined {
-    if (this.hidden === null && this.extra === null) return this.block!.joined(name.toLowerCase())
-    const all = this.valuesOf(name)
-    if (all.length === 0) return undefined
-    return all.join(fieldId(name) === Field.COOKIE ? '; ' : ', ')
+    return this.joined(name, fieldId(name) === Field.COOKIE ? '; ' : ', ')
   }
 
   getAll(name: string): string[] {

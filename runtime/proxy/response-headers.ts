@@ -51,8 +51,7 @@ export class ResponseHeaders extends FieldEdits implements HeaderAccess {
   get(name: string): string | undefined {
     const slot = this.#slot(fieldId(name))
     if (slot !== undefined) return slot === null ? undefined : slot
-    const all = this.valuesOf(name)
-    return all.length === 0 ? undefined : all.join(', ')
+    return this.joined(name, ', ')
   }
 
   getAll(name: string): string[] {
@@ -67,19 +66,18 @@ export class ResponseHeaders extends FieldEdits implements HeaderAccess {
 
   set(name: string, value: string): void {
     checkField(name, value)
-    this.delete(name)
-    this.append(name, value)
+    if (this.#setSlot(refuseFraming(name), value)) return
+    this.remove(name)
+    this.add(name, value)
   }
 
   append(name: string, value: string): void {
     checkField(name, value)
-    refuseFraming(name)
-    if (!this.#setSlot(fieldId(name), value)) this.add(name, value)
+    if (!this.#setSlot(refuseFraming(name), value)) this.add(name, value)
   }
 
   delete(name: string): void {
-    refuseFraming(name)
-    const id = fieldId(name)
+    const id = refuseFraming(name)
     const absent = id === Field.SERVER || id === Field.DATE ? '' : null
     if (!this.#setSlot(id, absent)) this.remove(name)
   }

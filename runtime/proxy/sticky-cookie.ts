@@ -34,10 +34,10 @@ export interface StickyCookieOptions {
 
 /** The cookie is set with every answer, as nginx does. */
 export function stickyCookie(options: StickyCookieOptions, lookup: Getter): Sticky {
-  return new Sticky(
-    (request) => routed(request as Exchange, [lookup]),
-    (x, peer) => x.headers.add('Set-Cookie', cookieText(x, options, namesOf(x.call!.target.group).id(peer))),
-  )
+  return new Sticky((request) => routed(request as Exchange, [lookup]), {
+    answered: ({ x, group }, peer) =>
+      x.headers.add('Set-Cookie', cookieText(x, options, namesOf(group).id(peer))),
+  })
 }
 
 const SAME_SITE = /^(?:strict|lax|none)$/i

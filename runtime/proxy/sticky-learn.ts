@@ -5,19 +5,22 @@
 import { createHash } from 'node:crypto'
 import { Outcome } from '../phases.ts'
 import type { SessionMap } from '../store/session-map.ts'
-import type { Peer } from '../upstream/peer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Getter } from './plan.ts'
-import { namesOf, Sticky, takeById } from './sticky.ts'
+import { type AtResponse, namesOf, Sticky, takeById } from './sticky.ts'
 import { firstOf } from './sticky-cookie.ts'
 
 export interface StickyLearnOptions {
   readonly sessions: SessionMap
   readonly creates: readonly Getter[]
   readonly lookups: readonly Getter[]
+  /** Sessions are learned from the head of a response; else once it is over, as a later one of the same session may be then. */
+  readonly header: boolean
 }
 
-export function stickyLearn({ sessions, creates, lookups }: StickyLearnOptions): Sticky {
+export function stickyLearn({ sessions, creates, lookups, header }: StickyLearnOptions): Sticky {
+  const learns: AtResponse = (call, peer) =>
+    learn(sessions, namesOf(call.group).id(peer), firstOf(call.x, creates), firstOf(call.x, lookups))
   return new Sticky(
     (request) => {
       const x = request as Exchange
@@ -29,7 +32,7 @@ export function stickyLearn({ sessions, creates, lookups }: StickyLearnOptions):
       void look(x, sessions, key)
       return Outcome.SUSPENDED
     },
-    (x, peer) => learn(x, peer, sessions, firstOf(x, creates), firstOf(x, lookups)),
+    header ? { answered: learns } : { ended: learns },
   )
 }
 
@@ -41,9 +44,9 @@ async function look(x: Exchange, sessions: SessionMap, key: string): Promise<voi
 }
 
 /** A session that is known begins its time anew; where it has moved, it stays. */
-function learn(x: Exchange, peer: Peer, sessions: SessionMap, created: string, looked: string): void {
+function learn(sessions: SessionMap, peerId: string, created: string, looked: string): void {
   if (created === '' && looked === '') return
-  const id = JSON.stringify(namesOf(x.call!.target.group).id(peer))
+  const id = JSON.stringify(peerId)
   const key = keyOf(created === '' ? looked : created)
   const done = created === '' ? renew(sessions, key, id) : sessions.set(key, id)
   done.catch(() => undefined)

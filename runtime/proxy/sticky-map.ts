@@ -99,7 +99,7 @@ class MapBinding {
     }
     const index = call.hash(toBytes(key), true)
     if (index < 0) return Outcome.PASS
-    map.owe(key, JSON.stringify(namesOf(call.target.group).name(index)))
+    map.owe(key, JSON.stringify(namesOf(call.group).name(index)))
     call.choose(index)
     return Outcome.PEER
   }
@@ -117,12 +117,12 @@ class MapBinding {
 function choice(call: UpstreamCall): string {
   const index = call.configured()
   if (index < 0) throw NO_PEER
-  return JSON.stringify(namesOf(call.target.group).name(index))
+  return JSON.stringify(namesOf(call.group).name(index))
 }
 
 function peerOf(call: UpstreamCall, value: string | Uint8Array): Peer | undefined {
   if (typeof value !== 'string' || value.length < 2 || value.charCodeAt(0) !== 0x22) return undefined
-  return namesOf(call.target.group).byName(value.slice(1, -1))
+  return namesOf(call.group).byName(value.slice(1, -1))
 }
 
 function isFull(error: unknown): boolean {
@@ -131,7 +131,7 @@ function isFull(error: unknown): boolean {
 
 /** Its key is to go elsewhere from now on. */
 function isLost(call: UpstreamCall, peer: Peer): boolean {
-  const { group } = call.target
+  const { group } = call
   return peer.down || (!group.single && peer.resting(group.now))
 }
 

@@ -6,20 +6,25 @@ import { createHash } from 'node:crypto'
 import { Outcome, type PhaseHandler } from '../phases.ts'
 import type { UpstreamGroup } from '../upstream/group.ts'
 import type { Peer } from '../upstream/peer.ts'
-import type { Exchange } from './exchange.ts'
 import type { UpstreamChoice } from './upstream-choice.ts'
+
+/** What is to be done at a moment of a response that the peer gave. */
+export type AtResponse = (call: UpstreamChoice, peer: Peer) => void
 
 export class Sticky {
   readonly #hook: PhaseHandler
-  /** An upstream has answered; its head goes on. null: nothing to do. */
-  readonly answered: ((x: Exchange, peer: Peer) => void) | null
+  /** Its head has come and goes on to the client. null: nothing to do. */
+  readonly answered: AtResponse | null
+  /** It is over, whole or not, and no other peer is asked in its place. null: nothing to do. */
+  readonly ended: AtResponse | null
   readonly #alone: readonly PhaseHandler[]
   /** By the hooks that stand before it. */
   readonly #chains = new WeakMap<readonly PhaseHandler[], readonly PhaseHandler[]>()
 
-  constructor(hook: PhaseHandler, answered: Sticky['answered'] = null) {
+  constructor(hook: PhaseHandler, { answered = null, ended = null }: Partial<Moments> = {}) {
     this.#hook = hook
     this.answered = answered
+    this.ended = ended
     this.#alone = [hook]
   }
 
@@ -35,6 +40,8 @@ export class Sticky {
   }
 }
 
+type Moments = Pick<Sticky, 'answered' | 'ended'>
+
 /** Takes the peer for this try; one that is full, failed this request, is down or rests is left out of it. */
 export function takePeer(call: UpstreamChoice, peer: Peer | undefined): Outcome {
   if (peer === undefined || !call.selection.takes(peer)) return Outcome.PASS
@@ -45,7 +52,7 @@ export function takePeer(call: UpstreamChoice, peer: Peer | undefined): Outcome 
 /** The peer that a client's id names; a backup only when no primary could be taken, as in nginx. */
 export function takeById(call: UpstreamChoice, id: string): Outcome {
   if (id === '') return Outcome.PASS
-  const { group } = call.target
+  const { group } = call
   for (const peer of namesOf(group).byId(id)) {
     if (peer.backup && group.primary.peers.some((other) => call.selection.eligible(other))) break
     if (takePeer(call, peer) === Outcome.PEER) return Outcome.PEER
@@ -61,6 +68,8 @@ export class PeerNames {
   readonly #names: string[] = []
 
   constructor(group: UpstreamGroup) {
+    const counts = new Map<string, number>()
+    for (const { name } of group.peers) counts.set(name, (counts.get(name) ?? 0) + 1)
     for (const peer of group.peers) {
       const { name, address, route, index } = peer
       this.#ids[index] = route === '' ? createHash('md5').update(address.text, 'latin1').digest('hex') : route
@@ -68,8 +77,7 @@ export class PeerNames {
       if (same === undefined) this.#byId.set(this.#ids[index], [peer])
       else same.push(peer)
       // Several addresses of one name are told apart by address.
-      const isUnique = group.peers.every((other) => other === peer || other.name !== name)
-      this.#names[index] = isUnique ? name : address.text
+      this.#names[index] = counts.get(name) === 1 ? name : address.text
       for (const text of [address.text, this.#names[index]])
         if (!this.#byName.has(text)) this.#byName.set(text, peer)
     }

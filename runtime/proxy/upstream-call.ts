@@ -9,6 +9,7 @@ import type { HttpFault } from '../http1/fault.ts'
 import { Field } from '../http1/fields.ts'
 import type { ResponseHead } from '../http1/response-reader.ts'
 import { finalStatus, mayRetry, type TryEvent, verdictOf } from '../upstream/next-upstream.ts'
+import type { Verdict } from '../upstream/selection.ts'
 import type { BodySink } from './request-body.ts'
 import { endResponse } from './response-end.ts'
 import { Step } from './step.ts'
@@ -203,7 +204,7 @@ export class UpstreamCall extends UpstreamChoice implements UpstreamOwner, BodyS
     if (connection !== null) this.#forget(connection)
     x.log('error', reason)
     if (this.head !== null) {
-      this.#settle('failed')
+      this.#end('failed')
       this.resume(this.#truncated())
       return
     }
@@ -219,7 +220,7 @@ export class UpstreamCall extends UpstreamChoice implements UpstreamOwner, BodyS
   responseEnd(): void {
     this.#drop()
     if (this.#body.endsByClose) {
-      this.#settle('ok')
+      this.#end('ok')
       this.resume(endResponse(this.x))
       return
     }
@@ -308,12 +309,12 @@ export class UpstreamCall extends UpstreamChoice implements UpstreamOwner, BodyS
       )
     if (extra === 0 && this.requestDone && this.#mayKeep()) {
       const peer = this.peer!
-      this.#settle('ok')
+      this.#end('ok')
       connection.release(this.target.pool)
       this.target.pool.put(peer, connection)
     } else {
       connection.close()
-      this.#settle('ok')
+      this.#end('ok')
     }
     return endResponse(this.x)
   }
@@ -339,7 +340,7 @@ export class UpstreamCall extends UpstreamChoice implements UpstreamOwner, BodyS
   /** The tunnel is over. */
   tunnelClosed(bytes: number): void {
     this.record!.responseLength += bytes
-    this.#settle('ok')
+    this.#end('ok')
   }
 
   /** The peer has gone from under an open WebSocket: the next try knows. */
@@ -352,7 +353,7 @@ export class UpstreamCall extends UpstreamChoice implements UpstreamOwner, BodyS
   /** The client is gone, or the response comes from elsewhere: lets the try go without blame. */
   abandon(): void {
     this.#drop()
-    this.#settle('next')
+    this.#end('next')
   }
 
   /** Closes the connection in use, if any. */
@@ -368,7 +369,13 @@ export class UpstreamCall extends UpstreamChoice implements UpstreamOwner, BodyS
     this.record!.bytesReceived = connection.bytesReceived
   }
 
-  #settle(verdict: 'ok' | 'failed' | 'next'): void {
+  /** Ends the last try, whose response, if there is one, was the client's. */
+  #end(verdict: Verdict): void {
+    if (this.head !== null && this.peer !== null) this.target.sticky?.ended?.(this, this.peer)
+    this.#settle(verdict)
+  }
+
+  #settle(verdict: Verdict): void {
     const peer = this.peer
     if (peer === null) return
     this.peer = null

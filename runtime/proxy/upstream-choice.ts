@@ -3,6 +3,7 @@
  * has chosen, and the record of each try. Knows nothing of connections or messages.
  */
 import type { BalancerView, PeerInfo } from '../phases.ts'
+import type { UpstreamGroup } from '../upstream/group.ts'
 import type { Peer } from '../upstream/peer.ts'
 import type { Selection } from '../upstream/selection.ts'
 import type { Exchange } from './exchange.ts'
@@ -32,18 +33,28 @@ export class UpstreamChoice implements BalancerView {
     this.connectTimeout = settings.proxyConnectTimeout
     this.sendTimeout = settings.proxySendTimeout
     this.readTimeout = settings.proxyReadTimeout
-    this.selection = target.group.select(target.key === null ? '' : target.key(x))
+    this.selection = target.live.group.select(target.key === null ? '' : target.key(x))
     this.selection.capTries(settings.proxyNextUpstreamTries)
+  }
+
+  /** As it was when this request began: indexes are of this one, whatever servers have come or gone since. */
+  get group(): UpstreamGroup {
+    return this.selection.group
+  }
+
+  /** Servers have come, gone or changed since this request began. */
+  get isOutdated(): boolean {
+    return this.group !== this.target.live.group
   }
 
   // ---- BalancerView: what the balancer hook sees ----
 
   get name(): string {
-    return this.target.group.name
+    return this.group.name
   }
 
   get peers(): readonly PeerInfo[] {
-    return peerInfos(this.target.group)
+    return peerInfos(this.group)
   }
 
   get tries(): number {
@@ -86,7 +97,7 @@ export class UpstreamChoice implements BalancerView {
   }
 
   choose(index: number): void {
-    if (!(index >= 0 && index < this.target.group.peers.length)) throw new RangeError('no such peer')
+    if (!(index >= 0 && index < this.group.peers.length)) throw new RangeError('no such peer')
     this.chosen = index
   }
 
@@ -98,13 +109,14 @@ export class UpstreamChoice implements BalancerView {
     this.chosen = -1
     this.peer = peer
     if (peer === null) return null
-    this.#note((this.record = new UpstreamTry(peer.address.text, this.target.group.name)))
+    this.#note((this.record = new UpstreamTry(peer.address.text, this.group.name)))
     return peer
   }
 
   /** `$upstream_addr` is the group's name when no peer could be taken, as in nginx. */
   noPeer(): void {
-    const record = new UpstreamTry(this.target.group.name, this.target.group.name)
+    const { name } = this.group
+    const record = new UpstreamTry(name, name)
     record.status = 502
     record.responseTime = 0
     this.#note(record)

@@ -100,7 +100,7 @@ export function responseHead(x: Exchange): Step {
     x.log('error', `${fault.reason} while reading response header from upstream`)
     return call.fail('invalid_header')
   }
-  call.target.sticky?.answered?.(x, call.peer!)
+  call.target.sticky?.answered?.(call, call.peer!)
   const { settings } = call.plan
   if (
     settings.proxyInterceptErrors &&

@@ -4,6 +4,7 @@
  */
 import { Field, fieldId } from '../http1/fields.ts'
 import { hasAt } from '../lib/ascii.ts'
+import { octetAt } from '../lib/octet-at.ts'
 import type { FieldEdits } from './field-edits.ts'
 import type { VariableGetter } from './plan.ts'
 
@@ -23,7 +24,7 @@ function findArgument(args: string, name: string): string | undefined {
   const length = name.length
   let at = 0
   while (args.length - at > length) {
-    if (args.charCodeAt(at + length) === EQUALS && hasAt(args, at, name)) {
+    if (octetAt(args, at + length) === EQUALS && hasAt(args, at, name)) {
       const end = args.indexOf('&', at + length + 1)
       return end < 0 ? args.slice(at + length + 1) : args.slice(at + length + 1, end)
     }
@@ -74,7 +75,7 @@ function findCookie(text: string, name: string): string | undefined {
 export function cookieValueAt(text: string, start: number, name: string): string | undefined {
   if (!hasAt(text, start, name)) return undefined
   const equals = skipSpaces(text, start + name.length)
-  if (text.charCodeAt(equals) !== EQUALS) return undefined
+  if (octetAt(text, equals) !== EQUALS) return undefined
   const from = skipSpaces(text, equals + 1)
   const end = text.indexOf(';', from)
   return end < 0 ? text.slice(from) : text.slice(from, end)
@@ -82,20 +83,22 @@ export function cookieValueAt(text: string, start: number, name: string): string
 
 function skipSpaces(text: string, start: number): number {
   let at = start
-  while (text.charCodeAt(at) === SPACE) at++
+  while (octetAt(text, at) === SPACE) at++
   return at
 }
 
 /** `$http_NAME`: the field with `-` for `_`; several joined with `, ` (cookies with `; `). */
 export function requestFieldVariable(name: string): VariableGetter {
-  const id = fieldId(name.replaceAll('_', '-'))
+  const known = name.replaceAll('_', '-')
+  const id = fieldId(known)
+  const separator = id === Field.COOKIE ? '; ' : ', '
   return (x) => {
     const { requestHeaders } = x
+    if (id === Field.OTHER) return editedField(requestHeaders, name)
     // Slow path: a script has edited the fields.
     if (requestHeaders.hidden !== null || requestHeaders.extra !== null)
-      return editedField(requestHeaders, name)
+      return requestHeaders.joined(known, separator)
     const block = requestHeaders.block!
-    if (id === Field.OTHER) return block.joinedUnderscored(name)
     const at = block.find(id)
     if (at < 0) return undefined
     return block.find(id, at + 1) < 0 ? block.value(at) : block.joinedUnderscored(name)

@@ -66,12 +66,12 @@ export class Reconnection {
     this.#openedAt = Date.now()
   }
 
-  /** Goes to the balancer, in the generation that serves now. */
+  /** Goes to the balancer, in the generation and the group that serve now. */
   #next(): void {
     const x = this.#x
     const before = x.generation
     moveToCurrent(x, x.client as ClientConnection)
-    if (x.generation !== before) x.call = null
+    if (x.generation !== before || x.call?.isOutdated) x.call = null
     if (this.#tries++ >= this.allowed || x.location.content.kind !== 'proxy') {
       this.#gaveUp()
       return
@@ -90,7 +90,7 @@ export class Reconnection {
     this.#x.failedPhase = null
     const taken = call?.selection.previous ?? 0
     // A try that found no live upstream would find none a moment later either.
-    const more = taken > this.#taken && taken < call!.target.group.peers.length
+    const more = taken > this.#taken && taken < call!.group.peers.length
     if (!more) this.#x.call = null
     this.#later(more || this.#tries >= this.allowed ? 0 : this.#pause)
     return Step.SUSPENDED

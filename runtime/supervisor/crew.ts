@@ -105,7 +105,7 @@ export class Crew {
   #bring(handle: WorkerHandle, isWanted: () => boolean, onFailure: () => void): void {
     this.#options.introduce(handle, isWanted).catch((error: Error) => {
       handle.kill()
-      if (this.#ending) return
+      if (this.#ending || !isWanted()) return
       this.#options.log('alert', `worker process ${handle.pid} cannot serve: ${error.message}`)
       onFailure()
     })

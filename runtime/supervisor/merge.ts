@@ -40,10 +40,16 @@ export function mergeUpstreams(reports: readonly (readonly UpstreamStatus[])[]):
 
 function mergePeers(known: readonly PeerStatus[], more: readonly PeerStatus[]): PeerStatus[] {
   const rows = [...known]
-  for (const [at, peer] of more.entries()) {
-    const before = rows[at]
-    if (before === undefined || before.address !== peer.address) rows.push(peer)
-    else rows[at] = addPeer(before, peer)
+  const places = new Map<string, number[]>()
+  for (const [at, { address }] of known.entries()) {
+    const same = places.get(address)
+    if (same === undefined) places.set(address, [at])
+    else same.push(at)
+  }
+  for (const peer of more) {
+    const at = places.get(peer.address)?.shift()
+    if (at === undefined) rows.push(peer)
+    else rows[at] = addPeer(rows[at], peer)
   }
   return rows
 }

@@ -2,18 +2,19 @@
  * What a supervisor and its workers say to each other. The two may be of different versions of the program after a
  * rolling restart: whatever changes here changes the number.
  *
- *   supervisor asks     load, prepare, commit, discard, standing, report, scripts, history, upstreams
- *   supervisor tells    drain, stop, reopen, peer
+ *   supervisor asks     load, prepare, commit, discard, standing, report, scripts, history, upstreams, plan servers,
+ *                       set servers, change stored, look at stored
+ *   supervisor tells    drain, stop, reopen, peer, counts
  *   worker asks         store …, clear path
- *   worker tells        hello, alive, removal, peer
+ *   worker tells        hello, alive, removal, peer, counts
  */
 import type { Model } from '../config/model.ts'
-import type { ServerChange } from '../control.ts'
 import type { ScriptsSnapshot } from '../script-snapshot.ts'
+import type { ServerOptions } from '../upstream/options.ts'
 import type { PeerNews } from '../upstream/peer-news.ts'
 
 /** Of this page and of the model. */
-export const PROTOCOL = 1
+export const PROTOCOL = 2
 
 /** ms between two signs of life of a worker. */
 export const HEARTBEAT = 1000
@@ -34,8 +35,8 @@ export interface Load {
   readonly scripts: ScriptsSnapshot | null
   /** What is known of peers that failed. */
   readonly peers: readonly PeerNews[]
-  /** What was changed of upstream groups since they were configured. */
-  readonly changes: readonly ServerChange[]
+  /** Upstream groups that were changed since they were configured, with the servers that they have now. */
+  readonly servers: readonly (readonly [group: string, servers: readonly ServerOptions[]])[]
 }
 
 export type Digests = Readonly<Record<string, string | null>>

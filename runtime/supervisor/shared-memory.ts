@@ -1,15 +1,15 @@
 /**
- * What workers share and the supervisor keeps: the memory store, what limits have counted, and what is known of peers
- * that failed. Knows workers as channels alone.
+ * What workers share and the supervisor keeps: the memory store, what limits have counted, what is known of peers that
+ * failed, and how many requests each peer has. Knows workers as channels alone.
  */
 import type { HttpModel, Model } from '../config/model.ts'
-import type { ServerChange } from '../control.ts'
 import type { Channel } from '../lib/channel.ts'
 import { LimitBooks } from '../store/machine-limits.ts'
 import { MemoryStore } from '../store/memory-store.ts'
 import { serveStore } from '../store/worker-store.ts'
+import type { ServerOptions } from '../upstream/options.ts'
+import { CountLedger } from '../upstream/peer-counts.ts'
 import { PeerLedger, type PeerNews } from '../upstream/peer-news.ts'
-import { ChangeLog } from './change-log.ts'
 
 interface Member {
   readonly channel: Channel
@@ -19,9 +19,10 @@ interface Member {
 export class SharedMemory {
   readonly #members = new Set<Member>()
   readonly #ledger = new PeerLedger()
+  readonly #counts = new CountLedger()
   readonly #limits = new LimitBooks()
   readonly #onReplaced: () => void
-  readonly #changes = new ChangeLog()
+  readonly #servers = new Map<string, readonly ServerOptions[]>()
   #store: MemoryStore | null = null
   #size = 0
 
@@ -35,19 +36,22 @@ export class SharedMemory {
     return this.#ledger.all
   }
 
-  /** What was changed of upstream groups, for a worker that joins. */
-  get changes(): readonly ServerChange[] {
-    return this.#changes.all
+  /** The upstream groups that were changed since they were configured, for a worker that joins. */
+  get servers(): readonly (readonly [group: string, servers: readonly ServerOptions[]])[] {
+    return [...this.#servers]
   }
 
-  noteChange(change: ServerChange): void {
-    this.#changes.note(change)
+  /** These are the servers of a group from now on, until the next configuration. */
+  noteServers(group: string, servers: readonly ServerOptions[]): void {
+    this.#servers.set(group, servers)
+    const addresses = servers.flatMap((server) => server.addresses.map(({ text }) => text))
+    this.#ledger.keepAddresses(group, new Set(addresses))
   }
 
   /** The configuration that serves from now on. */
   adopt({ http }: Model): void {
     this.#limits.adopt(http?.limitZones ?? [])
-    this.#changes.adopt(http?.upstreams ?? [])
+    this.#servers.clear()
     this.#ledger.keepOnly(new Set(http?.upstreams.map(({ name }) => name)))
     if (http?.store.kind !== 'memory') return
     if (this.#store === null || this.#size !== http.store.size) this.#open(http.store.size)
@@ -79,8 +83,11 @@ export class SharedMemory {
     this.#members.add(member)
     this.#serve(member)
     channel.answer('peer', (news: PeerNews) => this.#relay(news))
+    const counts = this.#counts.join((counts) => channel.tell('counts', counts))
+    channel.answer('counts', counts.hear)
     const endLimits = this.#limits.serve(channel)
     return () => {
+      counts.leave()
       endLimits()
       member.endStore()
       this.#members.delete(member)

@@ -23,6 +23,7 @@ import type {
   WorkerReport,
   WorkerStatus,
 } from '../control.ts'
+import { InTurn } from '../lib/in-turn.ts'
 import { clearStalePath } from '../listen/listen-sockets.ts'
 import { ErrorLog } from '../observe/error-log.ts'
 import { LogFiles } from '../observe/log-files.ts'
@@ -30,12 +31,14 @@ import type { MetricFamily } from '../observe/metrics.ts'
 import type { LogLevel } from '../phases.ts'
 import type { HistoryEntry, Removal, ScriptStatus } from '../script-registry.ts'
 import type { ScriptsSnapshot } from '../script-snapshot.ts'
+import { addressesFor, modelNamed } from '../server-changes.ts'
 import type { Change, SwapResult } from '../swap.ts'
 import { VERSION } from '../version.ts'
 import { Crew } from './crew.ts'
 import { judge, type Verdict } from './judge.ts'
 import { mergeScripts, mergeUpstreams } from './merge.ts'
 import { type Digests, type Load, type Standing, SwapRefused } from './protocol.ts'
+import { changeServers } from './server-act.ts'
 import { SharedMemory } from './shared-memory.ts'
 import type { Outcome, WorkerHandle } from './worker-handle.ts'
 
@@ -78,7 +81,8 @@ export class Supervisor implements Control {
   #watchScripts = false
   #scriptFiles: readonly string[] = []
   #addresses: readonly string[] = []
-  #acts: Promise<unknown> = Promise.resolve()
+  readonly #acts = new InTurn()
+  readonly #reloads = new InTurn()
   /** Unix sockets whose files are looked after in this act. */
   #cleared = new Map<string, Promise<void>>()
 
@@ -175,7 +179,11 @@ export class Supervisor implements Control {
 
   // ---- what it can be told ----
 
-  async reload(): Promise<ReloadResult> {
+  reload(): Promise<ReloadResult> {
+    return this.#reloads.run(() => this.#reload())
+  }
+
+  async #reload(): Promise<ReloadResult> {
     const { model, problems, files } = this.#load()
     if (model === null) return { problems, swap: null }
     const swap = await swapTogether(this.companion, model, async () => {
@@ -219,12 +227,14 @@ export class Supervisor implements Control {
   }
 
   async changeServer(change: ServerChange): Promise<void> {
-    const answers = await Promise.allSettled(
-      this.#crew.serving.map((handle) => handle.channel.ask('change server', Infinity, change)),
+    const addresses = await addressesFor(change)
+    // Neither between two workers' swaps, nor between a configuration's being read and its going into service.
+    await this.#reloads.run(() =>
+      this.#act(() => {
+        const model = modelNamed(this.#model.http?.upstreams ?? [], change.group)
+        return changeServers(this.#crew.serving, { model, change, addresses, memory: this.#memory })
+      }),
     )
-    const refused = answers.find((answer) => answer.status === 'rejected')
-    if (refused !== undefined) throw refused.reason
-    this.#memory.noteChange(change)
   }
 
   async reopen(): Promise<void> {
@@ -263,13 +273,11 @@ export class Supervisor implements Control {
 
   /** One after the other. */
   #act<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#acts.then(() => {
+    return this.#acts.run(async () => {
       if (this.#crew.ending) throw new Error('it is shutting down')
       this.#cleared = new Map()
       return work()
     })
-    this.#acts = next.catch(() => undefined)
-    return next
   }
 
   async #prepareAll(change: Change): Promise<Settled> {
@@ -347,7 +355,7 @@ export class Supervisor implements Control {
       generation,
       scripts: this.#standing?.scripts ?? null,
       peers: this.#memory.news,
-      changes: this.#memory.changes,
+      servers: this.#memory.servers,
     } satisfies Load)
   }
 

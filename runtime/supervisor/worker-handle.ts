@@ -38,6 +38,8 @@ export class WorkerHandle {
   readonly exited: Promise<string>
   state: WorkerState = 'starting'
   readonly #process: Worker
+  /** It was killed before it served anything. */
+  #dismissed = false
   #lastSign = performance.now()
   #patience = START
 
@@ -54,7 +56,8 @@ export class WorkerHandle {
     this.exited = new Promise((done) => {
       this.#process.on('exit', (code, signal) => {
         this.state = 'gone'
-        done(signal === null ? `exited with code ${code}` : `exited on signal ${numberOf(signal)}`)
+        if (this.#dismissed) done('ended before it served')
+        else done(signal === null ? `exited with code ${code}` : `exited on signal ${numberOf(signal)}`)
       })
     })
     // A process that could not be made at all; `exit` does not come then.
@@ -116,9 +119,10 @@ export class WorkerHandle {
 
   /** @returns false: it could not, or died; it must not serve any more */
   async commit(): Promise<boolean> {
+    // It takes requests before its answer is here.
+    if (this.state === 'starting') this.state = 'serving'
     try {
       await this.channel.ask('commit', Infinity)
-      if (this.state === 'starting') this.state = 'serving'
       return true
     } catch {
       return false
@@ -138,11 +142,18 @@ export class WorkerHandle {
     }
   }
 
-  /** @param graceful requests under way may end first */
+  /** One that serves nothing yet ends at once. @param graceful requests under way may end first */
   leave(graceful: boolean): void {
     if (this.state === 'gone') return
+    if (this.state === 'starting') this.#dismiss()
+    else this.channel.tell(graceful ? 'drain' : 'stop')
     this.state = 'leaving'
-    this.channel.tell(graceful ? 'drain' : 'stop')
+  }
+
+  /** Not told but killed: what it is loading, a script's `init` for instance, could keep it from listening. */
+  #dismiss(): void {
+    this.#dismissed = true
+    this.kill()
   }
 
   kill(): void {

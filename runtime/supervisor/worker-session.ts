@@ -8,16 +8,23 @@ import { GatewayMetrics } from '../gateway-metrics.ts'
 import { reportOf, upstreamsOf } from '../gateway-report.ts'
 import type { Channel } from '../lib/channel.ts'
 import type { LogLevel } from '../phases.ts'
-import { changeServer } from '../server-changes.ts'
+import { groupNamed, plannedServers } from '../server-changes.ts'
 import { MachineLimits } from '../store/machine-limits.ts'
 import { WorkerStore } from '../store/worker-store.ts'
+import type { StoreServers } from '../store-servers.ts'
 import type { Change, PreparedSwap, SwapResult } from '../swap.ts'
+import type { LiveGroup } from '../upstream/live-group.ts'
+import { withOwnAddresses } from '../upstream/name-source.ts'
+import type { Address, ServerOptions } from '../upstream/options.ts'
+import { type PeerCount, PeerCounts } from '../upstream/peer-counts.ts'
 import { hear, newsOf, type PeerNews } from '../upstream/peer-news.ts'
 import { type Load, type Prepared, refusalOf, type Standing } from './protocol.ts'
 
 /** ms for clearing a path, which the supervisor does with a connection of its own. */
 const CLEAR_TIMEOUT = 10_000
-/** ms that `store_timeout` says otherwise. */
+/** ms that a fast stop takes at most. */
+const STOP_TIMEOUT = 1000
+/** ms of a call to the supervisor, unless `store_timeout` says otherwise. */
 const STORE_TIMEOUT = 50
 
 export class WorkerSession {
@@ -27,10 +34,9 @@ export class WorkerSession {
   #metrics: GatewayMetrics | null = null
   #prepared: PreparedSwap | null = null
   #worker = 0
+  readonly #counts = new PeerCounts((counts) => this.#channel.tell('counts', counts))
   /** What failed before this worker began; heard when it serves. */
   readonly #news: PeerNews[] = []
-  /** What was changed before this worker began. */
-  #changes: readonly ServerChange[] = []
   #leaving = false
 
   /** @param exit ends the process */
@@ -47,12 +53,20 @@ export class WorkerSession {
     channel.answer('history', () => this.#running.history)
     channel.answer('upstreams', () => upstreamsOf(this.#running))
     channel.answer('metrics', () => this.#metrics?.read())
-    channel.answer('change server', (change: ServerChange) =>
-      changeServer(this.#running.generation.upstreams, change),
+    channel.answer('plan servers', (change: ServerChange, addresses: readonly Address[]) =>
+      plannedServers(this.#group(change.group), change, addresses),
     )
+    channel.answer('set servers', (group: string, servers: readonly ServerOptions[]) =>
+      this.#setServers(group, servers),
+    )
+    channel.answer('change stored', (change: ServerChange, addresses: readonly Address[]) =>
+      this.#stored(change.group)?.change(change, addresses, this.#group(change.group)),
+    )
+    channel.answer('look at stored', (group: string) => this.#stored(group)?.look())
     channel.answer('reopen', () => this.#gateway?.reopenLogs())
     channel.answer('drain', () => void this.drain())
     channel.answer('stop', () => this.stop())
+    channel.answer('counts', (counts: readonly PeerCount[]) => this.#counts.hear(counts))
     channel.answer('peer', (news: PeerNews) => this.#gateway !== null && this.#hear(news))
   }
 
@@ -74,8 +88,13 @@ export class WorkerSession {
   stop(): void {
     this.#leaving = true
     this.log('notice', 'exiting')
-    if (this.#gateway === null) this.#exit()
-    else void this.#gateway.close().then(this.#exit)
+    if (this.#gateway === null) {
+      this.#exit()
+      return
+    }
+    void this.#gateway.close().then(this.#exit)
+    // A swap under way waits for the scripts' `init`; nobody waits for that any more.
+    setTimeout(this.#exit, STOP_TIMEOUT)
   }
 
   /** The supervisor has gone: nobody would replace this worker, or tell it anything. */
@@ -89,19 +108,35 @@ export class WorkerSession {
     return this.#gateway
   }
 
+  /** @throws ServerChangeError */
+  #group(name: string): LiveGroup {
+    return groupNamed(this.#running.generation.upstreams, name)
+  }
+
+  /** This worker's answers from name servers may be newer than those of the one that planned. */
+  #setServers(name: string, servers: readonly ServerOptions[]): void {
+    const live = this.#group(name)
+    live.replace(withOwnAddresses(servers, live.servers))
+  }
+
+  #stored(group: string): StoreServers | null {
+    return this.#running.generation.upstreams.named(group)?.stored ?? null
+  }
+
   async #load(load: Load): Promise<Prepared> {
     const { model, prefix, worker, generation, scripts } = load
     try {
       await this.#gateway?.close()
       this.#worker = worker
       this.#news.push(...load.peers)
-      this.#changes = load.changes
       const gateway = createGateway(model, {
         prefix,
         worker,
-        store: new WorkerStore(this.#channel, STORE_TIMEOUT),
+        store: new WorkerStore(this.#channel, model.http?.storeTimeout ?? STORE_TIMEOUT),
         limits: new MachineLimits(this.#channel, STORE_TIMEOUT),
+        peerCounts: this.#counts,
         onPeer: (group, peer, event) => this.#channel.tell('peer', newsOf(group, peer, event, worker)),
+        changedServers: new Map(load.servers),
         onRemoval: (removal) => this.#channel.tell('removal', removal),
         clearPath: (path) => this.#channel.ask('clear path', CLEAR_TIMEOUT, path),
       })
@@ -131,8 +166,6 @@ export class WorkerSession {
     this.#prepared = null
     const result = prepared.commit()
     for (const news of this.#news.splice(0)) this.#hear(news, true)
-    for (const change of this.#changes) changeServer(this.#running.generation.upstreams, change)
-    this.#changes = []
     return result
   }
 
@@ -157,7 +190,7 @@ export class WorkerSession {
       if (!this.#leaving) this.#news.push(news)
       return
     }
-    const upstream = gateway.generation.upstreams.named(news.group)
-    if (upstream?.group.shared) hear(upstream.group, news, this.#worker, isNew)
+    const group = gateway.generation.upstreams.named(news.group)?.live.group
+    if (group?.shared) hear(group, news, this.#worker, isNew)
   }
 }

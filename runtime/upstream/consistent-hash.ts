@@ -14,7 +14,7 @@ import { MAX_SKIPS, type Search } from './search.ts'
 export function pickConsistent(search: Search, key: string): Peer | null {
   const { group, set } = search
   // The ring holds primaries only; nginx allows no backups beside this method.
-  if (key === '' || group.single || set !== group.primary) return pickRoundRobin(search)
+  if (key === '' || set.peers.length < 2 || set !== group.primary) return pickRoundRobin(search)
   const { ring } = group
   if (!search.continues('hash consistent', key)) search.hash = ring.locate(crc32(key))
   else if (search.pending !== null) return search.pending

@@ -1,6 +1,6 @@
 /**
- * An upstream group: its peers and its balancing method. Requests come through `select`. Opens no connections; idle
- * ones are kept by `keepalive.ts`.
+ * An upstream group: its peers and its balancing method. Requests come through `select`. Its servers do not change: where
+ * they do, another group takes its place (`live-group.ts`). Opens no connections; idle ones are kept by `keepalive.ts`.
  */
 import { METHODS, WITHOUT_BACKUP } from './methods.ts'
 import type { GroupOptions, Method, ServerOptions } from './options.ts'
@@ -29,7 +29,10 @@ export class UpstreamGroup {
   readonly random: () => number
   #ring: Ring | null = null
 
-  /** @throws Error when no request could ever be balanced: no servers, weights that are none, backups beside a hash */
+  /**
+   * @throws Error when no request could ever be balanced: no servers (unless `allowEmpty`), weights that are none, backups
+   * beside a hash
+   */
   constructor(options: GroupOptions, now: () => number = seconds, random: () => number = Math.random) {
     this.name = options.name
     this.method = options.method
@@ -40,7 +43,7 @@ export class UpstreamGroup {
     const split = this.peers.findIndex((peer) => peer.backup)
     this.primary = new PeerSet(split === -1 ? this.peers : this.peers.slice(0, split))
     this.backup = split === -1 ? null : new PeerSet(this.peers.slice(split))
-    this.single = this.peers.length === 1
+    this.single = this.peers.length === 1 && split === -1
     this.shared = options.shared ?? false
     this.pick = METHODS[options.method]
     this.now = now
@@ -68,6 +71,11 @@ export class UpstreamGroup {
     return new Selection(this, key)
   }
 
+  /** Texts of the peers' addresses. */
+  get addresses(): ReadonlySet<string> {
+    return new Set(this.peers.map(({ address }) => address.text))
+  }
+
   /** Peers that are not marked down. */
   countUp(): number {
     let count = 0
@@ -76,7 +84,7 @@ export class UpstreamGroup {
   }
 
   /**
-   * Takes the place of `previous` after a reload: what is known of an address (failures, requests in flight) stays
+   * Takes the place of `previous`: what is known of an address (failures, requests in flight, whose turn it is) stays
    * known, and requests that still end there count here. To be called once, when the new group goes into service.
    */
   adopt(previous: UpstreamGroup): void {
@@ -88,8 +96,9 @@ export class UpstreamGroup {
     }
     for (const peer of this.peers) {
       const same = known.get(peer.address.text)?.shift()
-      if (same !== undefined) peer.adopt(same)
+      if (same !== undefined) peer.adopt(same, (peer.backup ? this.backup! : this.primary).totalWeight)
     }
+    for (const peers of known.values()) for (const peer of peers) peer.leave()
   }
 }
 
@@ -101,8 +110,8 @@ function makePeers(servers: readonly ServerOptions[]): Peer[] {
   return peers
 }
 
-function check({ name, method }: GroupOptions, peers: readonly Peer[]): void {
-  if (!peers.some((peer) => !peer.backup)) throw new Error(`no servers in upstream "${name}"`)
+function check({ name, method, allowEmpty }: GroupOptions, peers: readonly Peer[]): void {
+  if (!allowEmpty && !peers.some((peer) => !peer.backup)) throw new Error(`no servers in upstream "${name}"`)
   for (const peer of peers) {
     if (!Number.isSafeInteger(peer.weight) || peer.weight < 1) {
       throw new Error(`the weight of "${peer.name}" in upstream "${name}" must be a whole number from 1 on`)

@@ -90,8 +90,8 @@ export class IdlePool<T extends Reusable> {
   }
 
   /**
-   * Keeps a connection whose exchange is over, or closes it when it has served its time, its requests, or none may be
-   * kept. Closes the one that has been idle longest when there would be too many.
+   * Keeps a connection whose exchange is over, or closes it when it has served its time, its requests, none may be kept,
+   * or its peer has left the group. Closes the one that has been idle longest when there would be too many.
    * @throws Error when it is here already
    */
   put(peer: Peer, connection: T): void {
@@ -101,7 +101,7 @@ export class IdlePool<T extends Reusable> {
     }
     const now = Date.now()
     const worn = connection.requests >= this.#requests || now - connection.openedAt > this.#time
-    if (worn || this.#closed || this.#size === 0) connection.close()
+    if (worn || this.#closed || this.#size === 0 || peer.gone) connection.close()
     else this.#keep(peer.address.text, connection, now)
   }
 
@@ -110,6 +110,15 @@ export class IdlePool<T extends Reusable> {
     if (this.#successor !== null) this.#successor.remove(connection)
     const entry = this.#entries.get(connection)
     if (entry?.stack) this.#unlink(entry)
+  }
+
+  /** Closes the idle connections to all other addresses. */
+  keepOnly(addresses: ReadonlySet<string>): void {
+    for (const [address, stack] of this.#stacks) {
+      if (addresses.has(address)) continue
+      while (stack.top !== null) this.#drop(stack.top)
+      this.#stacks.delete(address)
+    }
   }
 
   /** Closes all idle connections, and from now on every one that is put. What a successor has taken over stays its own. */

@@ -39,5 +39,5 @@ function takeTurns(search: Search, first: Peer): Peer {
 
 /** Negative: `a` is less busy for its weight than `b`. */
 export function compareLoad(a: Peer, b: Peer): number {
-  return a.connections * b.weight - b.connections * a.weight
+  return a.load * b.weight - b.load * a.weight
 }

@@ -1,6 +1,7 @@
 /**
  * `resolver`: looks names up at the given name servers, and keeps the answers for their TTL (or `valid=`). Used where
- * a request makes the name; names of the configuration are looked up by the system when it is loaded.
+ * a request makes the name; those of the configuration are looked up by the system when it is loaded, or followed
+ * (`name-watch.ts`).
  */
 import { Resolver } from 'node:dns'
 import { isIP } from 'node:net'

@@ -31,6 +31,12 @@ export interface ServerOptions {
   readonly drain?: boolean
   /** What such requests know it by. Default: a hash of its address */
   readonly route?: string
+  /** Single addresses, by their text, that are down or drain apart from the others. */
+  readonly apart?: Readonly<Record<string, { readonly down?: boolean; readonly drain?: boolean }>>
+  /** Its name is looked up while it serves. Default: false */
+  readonly resolve?: boolean
+  /** Number of the configured line whose name is looked up while it serves (`resolve`); a service makes several servers. */
+  readonly line?: number
 }
 
 export type Method =
@@ -61,6 +67,8 @@ export interface GroupOptions {
   readonly keepalive: KeepaliveOptions
   /** Failures are counted over all processes that share the group (`zone`). */
   readonly shared?: boolean
+  /** It may be without servers, for now: requests find no live upstreams then. */
+  readonly allowEmpty?: boolean
 }
 
 /** nginx's defaults since 1.29.7. */

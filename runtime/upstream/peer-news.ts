@@ -12,8 +12,8 @@ export interface PeerNews {
   /** Name of the group. */
   readonly group: string
   readonly address: string
-  /** Place among the group's peers. */
-  readonly index: number
+  /** Place among the group's peers of this address. */
+  readonly nth: number
   readonly event: 'failed' | 'probed' | 'recovered'
   /** What the teller has counted. */
   readonly fails: number
@@ -28,15 +28,15 @@ export type PeerListener = (group: UpstreamGroup, peer: Peer, event: PeerNews['e
 const MAX_PATIENCE = 4
 
 export function newsOf(group: UpstreamGroup, peer: Peer, event: PeerNews['event'], worker: number): PeerNews {
-  const { index, fails } = peer
-  return { group: group.name, address: peer.address.text, index, event, fails, worker }
+  const address = peer.address.text
+  const nth = peersAt(group, address).indexOf(peer)
+  return { group: group.name, address, nth, event, fails: peer.fails, worker }
 }
 
 /** @param worker the one that hears it @param isNew it knows nothing yet, not even what happened to it before it was replaced */
 export function hear(group: UpstreamGroup, news: PeerNews, worker: number, isNew = false): void {
-  const { peers } = group
-  const isThere = peers[news.index]?.address.text === news.address
-  const peer = isThere ? peers[news.index] : peers.find(({ address }) => address.text === news.address)
+  const same = peersAt(group, news.address)
+  const peer = same[news.nth] ?? same[0]
   if (peer === undefined) return
   const own = news.worker === worker
   if (news.event === 'failed') peer.patience = own ? 0 : 1 + (worker % MAX_PATIENCE)
@@ -46,12 +46,16 @@ export function hear(group: UpstreamGroup, news: PeerNews, worker: number, isNew
   else peer.hearRecovery()
 }
 
+function peersAt(group: UpstreamGroup, text: string): Peer[] {
+  return group.peers.filter(({ address }) => address.text === text)
+}
+
 /** What is known of failed peers, for a process that joins. */
 export class PeerLedger {
   readonly #known = new Map<string, PeerNews>()
 
   note(news: PeerNews): void {
-    const key = `${news.group}\0${news.address}\0${news.index}`
+    const key = `${news.group}\0${news.address}\0${news.nth}`
     if (news.event === 'recovered') this.#known.delete(key)
     else if (news.event === 'failed') this.#known.set(key, news)
   }
@@ -59,6 +63,12 @@ export class PeerLedger {
   /** Forgets groups that there are no more. */
   keepOnly(groups: ReadonlySet<string>): void {
     for (const [key, { group }] of this.#known) if (!groups.has(group)) this.#known.delete(key)
+  }
+
+  /** Forgets peers of a group that are at none of these addresses. */
+  keepAddresses(group: string, addresses: ReadonlySet<string>): void {
+    for (const [key, news] of this.#known)
+      if (news.group === group && !addresses.has(news.address)) this.#known.delete(key)
   }
 
   get all(): PeerNews[] {

@@ -7,6 +7,12 @@
  */
 import type { Address, ServerOptions } from './options.ts'
 
+/** What an address is from one group to the next: requests that began long ago know where they count. */
+interface Lineage {
+  /** The peer that stands for it now; null: its group does without it. */
+  current: Peer | null
+}
+
 export class Peer {
   /** The configured name; several peers share it when it resolved to several addresses. */
   readonly name: string
@@ -27,8 +33,10 @@ export class Peer {
   /** `weight`, lowered by failures and recovering with each pick. */
   effectiveWeight: number
   currentWeight = 0
-  /** Requests in flight. */
+  /** Requests in flight, of this process. */
   connections = 0
+  /** Those of other processes that share the group (`zone`), as they were a moment ago. */
+  elsewhere = 0
   fails = 0
   /** Second of the last failure. */
   accessed = 0
@@ -38,8 +46,10 @@ export class Peer {
   patience = 0
   /** Hears of failures and what comes of them, where other processes share them (`zone`). */
   watch: ((event: 'failed' | 'probed' | 'recovered') => void) | null = null
-  /** The same address in the group that replaced this one; requests still in flight here count there too. */
-  #successor: Peer | null = null
+  /** Hears that `connections` is another number, where other processes go by it (`zone`). */
+  counted: (() => void) | null = null
+  /** null: its group has not been replaced yet. One for all that follow each other, so that they form no chain. */
+  #lineage: Lineage | null = null
 
   constructor(server: ServerOptions, address: Address, index: number) {
     this.name = server.name
@@ -50,15 +60,42 @@ export class Peer {
     this.maxFails = server.maxFails
     this.failTimeout = Math.ceil(server.failTimeout / 1000)
     this.maxConns = server.maxConns
-    this.down = server.down
-    this.drain = server.drain === true
+    const apart = server.apart?.[address.text]
+    this.down = apart?.down ?? server.down
+    this.drain = apart?.drain ?? server.drain === true
     this.route = server.route ?? ''
     this.effectiveWeight = server.weight
   }
 
+  /** The same address in the group that serves now; requests still in flight here count there too. */
+  get #successor(): Peer | null {
+    const lineage = this.#lineage
+    return lineage === null || lineage.current === this ? null : lineage.current
+  }
+
+  /** No other one has taken its place. */
+  get #isLast(): boolean {
+    return this.#lineage === null || this.#lineage.current === this
+  }
+
+  /** Its address is none of the group's any more. */
+  get gone(): boolean {
+    return this.#lineage !== null && this.#lineage.current === null
+  }
+
   /** Has as many requests in flight as it may (`max_conns`). */
   get full(): boolean {
-    return this.maxConns > 0 && this.connections >= this.maxConns
+    return this.maxConns > 0 && this.load >= this.maxConns
+  }
+
+  /** Requests in flight, of all processes that share the group. */
+  get load(): number {
+    return this.connections + this.elsewhere
+  }
+
+  #count(change: 1 | -1): void {
+    this.connections += change
+    if (this.counted !== null && this.#isLast) this.counted()
   }
 
   /** Rests after failures. @param clock whole seconds; read only if there were failures */
@@ -69,7 +106,7 @@ export class Peer {
 
   /** A request begins. When it is the probe of a failed peer, others wait another `failTimeout`. */
   begin(clock: () => number): void {
-    this.connections++
+    this.#count(1)
     // Without failures `checked` means nothing until the next one sets it: no need to read the clock.
     if (this.fails > 0) {
       const now = clock()
@@ -83,7 +120,7 @@ export class Peer {
 
   /** A request ended well: forgets the failures if none came since the last probe began. */
   endWell(): void {
-    this.connections--
+    this.#count(-1)
     if (this.fails > 0 && this.accessed < this.checked) {
       this.fails = 0
       this.#tell('recovered')
@@ -92,7 +129,7 @@ export class Peer {
   }
 
   endFailed(clock: () => number): void {
-    this.connections--
+    this.#count(-1)
     this.#fail(this.fails + 1, clock)
     this.#tell('failed')
     this.#successor?.endFailed(clock)
@@ -109,7 +146,7 @@ export class Peer {
 
   /** The one that took this one's place tells it itself. */
   #tell(event: 'failed' | 'probed' | 'recovered'): void {
-    if (this.#successor === null) this.watch?.(event)
+    if (this.#isLast) this.watch?.(event)
   }
 
   /** It failed in another process. @param fails counted there */
@@ -128,7 +165,7 @@ export class Peer {
 
   /** A request to the only peer of its group ended: such a peer is never given up. */
   endSingle(): void {
-    this.connections--
+    this.#count(-1)
     this.fails = 0
     this.#successor?.endWell()
   }
@@ -141,14 +178,27 @@ export class Peer {
     return weight
   }
 
-  /** Takes over what is known of the same address in the group that this peer's group replaces. */
-  adopt(previous: Peer): void {
+  /**
+   * Takes over what is known of the same address in the group that this peer's group replaces.
+   * @param bound that the current weight is kept to: the sum of the weights that take turns now
+   */
+  adopt(previous: Peer, bound: number): void {
     this.connections += previous.connections
+    this.elsewhere = previous.elsewhere
     this.fails = previous.fails
     this.accessed = previous.accessed
     this.checked = previous.checked
     this.patience = previous.patience
     if (previous.weight === this.weight) this.effectiveWeight = previous.effectiveWeight
-    previous.#successor = this
+    this.currentWeight = Math.max(-bound, Math.min(bound, previous.currentWeight))
+    previous.#lineage ??= { current: previous }
+    previous.#lineage.current = this
+    this.#lineage = previous.#lineage
+  }
+
+  /** The group that replaces this peer's one does without its address. */
+  leave(): void {
+    this.#lineage ??= { current: this }
+    this.#lineage.current = null
   }
 }

@@ -91,7 +91,8 @@ async function lookUp(host: string, text: string): Promise<string[]> {
   }
 }
 
-function ipAddress(host: string, port: number): Address {
+/** @param host an IP literal without brackets */
+export function ipAddress(host: string, port: number): Address {
   if (isIPv4(host)) return { text: `${host}:${port}`, host, port }
   const { address } = new SocketAddress({ address: host, family: 'ipv6' })
   return { text: `[${address}]:${port}`, host: address, port }

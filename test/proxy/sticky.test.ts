@@ -1,5 +1,8 @@
 // nginx's `sticky cookie`, `route` and `learn`, and `drain`, in a running proxy.
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { freePort } from '../lib/ports.ts'
@@ -73,5 +76,74 @@ test('requests keep to the peer that their cookie, route or session names', asyn
   await sluice.stop()
   for (const app of apps) await app.close()
 })
+
+for (const header of ['', 'header'])
+  test(`a session is learned ${header === '' ? 'once the response is over' : 'from the head of the response'}`, async () => {
+    const port = await freePort()
+    const apps = await Promise.all(['a', 'b'].map(endlessApp))
+    const sluice = await startSluice(
+      `upstream app { ${apps.map(({ address }) => `server ${address};`).join(' ')}
+        sticky learn create=$cookie_sid lookup=$cookie_sid zone=s:1m ${header}; }
+      server { listen 127.0.0.1:${port}; proxy_buffering off; location / { proxy_pass http://app; } }`,
+    )
+    const begun: IncomingMessage[] = []
+    for (let i = 0; i < 4; i++) begun.push(await begin(port, 'sid=s'))
+    assert.is(begun.map(({ headers }) => headers['x-name']).join(''), header === '' ? 'abab' : 'aaaa')
+    for (const { end } of apps) end()
+    for (const response of begun) await once(response.resume(), 'end')
+    // Who was over last has it.
+    const later = [await begin(port, 'sid=s'), await begin(port, 'sid=s')]
+    assert.is(new Set(later.map(({ headers }) => headers['x-name'])).size, 1)
+    for (const response of later) response.destroy()
+    await sluice.stop()
+    for (const { close } of apps) close()
+  })
+
+test('a peer that another one had to stand in for is not learned', async () => {
+  const port = await freePort()
+  const [bad, good] = await Promise.all([
+    recordingUpstream(() => 'HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n'),
+    recordingUpstream(() => ok('good')),
+  ])
+  const sluice = await startSluice(
+    `upstream app { server ${bad.address} max_fails=0; server ${good.address};
+      sticky learn create=$cookie_sid lookup=$cookie_sid zone=s:1m; }
+    server { listen 127.0.0.1:${port}; location / { proxy_pass http://app; proxy_next_upstream http_503; } }`,
+  )
+  const client = new HttpClient(port)
+  for (let i = 0; i < 4; i++) assert.is((await client.get('/', { Cookie: 'sid=s' })).body, 'good')
+  assert.equal([bad.requests.length, good.requests.length], [1, 4])
+  client.close()
+  await sluice.stop()
+  for (const app of [bad, good]) await app.close()
+})
+
+/** Its responses begin, and end when it is told. */
+async function endlessApp(name: string) {
+  const open = new Set<ServerResponse>()
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'X-Name': name })
+    response.write('.')
+    open.add(response)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    end: () => {
+      for (const response of open) response.end()
+    },
+    close: () => {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+/** Resolves when the head is here. */
+async function begin(port: number, Cookie: string): Promise<IncomingMessage> {
+  const request = get({ host: '127.0.0.1', port, headers: { Cookie }, agent: false })
+  const [response] = await once(request, 'response')
+  return response.on('error', () => undefined)
+}
 
 test.run()

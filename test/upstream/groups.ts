@@ -34,7 +34,7 @@ export function group(method: Method, servers: readonly string[], held: World = 
   )
 }
 
-function server(line: string): ServerOptions {
+export function server(line: string): ServerOptions {
   const [left, right] = line.split(' -> ')
   const [name, ...words] = left!.split(' ')
   const number = (word: string, otherwise: number) => {

@@ -3,6 +3,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { IdlePool, type IdlePoolOptions, type Reusable } from '../../runtime/upstream/keepalive.ts'
+import type { Peer } from '../../runtime/upstream/peer.ts'
 import { group } from './groups.ts'
 
 class Connection implements Reusable {
@@ -202,6 +203,27 @@ test('a new pool takes over idle connections in their order, and those that come
   old.closeAll()
   next.put(b, late)
   assert.is(old.take(b), late, 'the old one is but a way to the new one')
+})
+
+test('addresses that leave the group take their connections with them, those in use when they come back', () => {
+  const { idle, closed, make } = pool()
+  const before = group('round_robin', ['a', 'b'])
+  const [left, stays] = before.peers as [Peer, Peer]
+  const busy = make('busy')
+  idle.put(left, busy)
+  assert.is(idle.take(left), busy)
+  for (const name of ['a1', 'a2']) idle.put(left, make(name))
+  idle.put(stays, make('b1'))
+  const after = group('round_robin', ['b', 'c'])
+  after.adopt(before)
+  idle.keepOnly(after.addresses)
+  assert.equal([closed, idle.count], [['a2', 'a1'], 1])
+  idle.put(left, busy)
+  assert.equal([closed, idle.count], [['a2', 'a1', 'busy'], 1])
+  assert.is(idle.take(stays)?.name, 'b1')
+  const again = group('round_robin', ['a', 'b'])
+  idle.put(again.peers[0]!, make('a3'))
+  assert.is(idle.take(again.peers[0]!)?.name, 'a3')
 })
 
 test('a pool does not take over itself', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseConfig } from '../../runtime/config/parse.ts'
-import type { Control } from '../../runtime/control.ts'
+import type { Control, ReloadResult } from '../../runtime/control.ts'
 import { createGateway } from '../../runtime/gateway.ts'
 import { GatewayControl } from '../../runtime/gateway-control.ts'
 import { Supervisor } from '../../runtime/supervisor/supervisor.ts'
@@ -140,6 +140,29 @@ for (const workers of [1, 2]) {
     assert.equal(await answers(port), ['reloaded'])
     rmSync(join(folder, 'sluice.conf'))
     assert.is((await control.reload()).swap, null)
+    await control.stop(false)
+  })
+
+  test(`${name}: a reload during another one comes after it, and so does what changes beside it`, async () => {
+    const { control, folder, port, config } = await start(workers)
+    const write = (from: string, to: string) =>
+      writeFileSync(join(folder, 'sluice.conf'), config.replace(from, to))
+    const steps: string[] = []
+    const later: Promise<ReloadResult>[] = []
+    control.companion = {
+      async prepare() {
+        steps.push('prepare')
+        write('script s.js', 'return 200 reloaded')
+        if (later.length < 2) later.push(control.reload())
+        return { commit: () => void steps.push('commit'), discard: () => void steps.push('discard') }
+      },
+    }
+    write('error.log', '/nowhere/at/all/error.log')
+    assert.match(await message(control.reload()), '/nowhere/at/all/error.log')
+    const first = await later[0]
+    assert.equal([first.swap?.generation, (await later[1]).swap?.generation], [2, 3])
+    assert.equal(steps, ['prepare', 'discard', 'prepare', 'commit', 'prepare', 'commit'])
+    assert.equal(await answers(port), ['reloaded'])
     await control.stop(false)
   })
 

@@ -2,13 +2,14 @@
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { UpstreamModel } from '../../runtime/config/model.ts'
 import type { ServerChange, UpstreamStatus } from '../../runtime/control.ts'
+import { ChannelError } from '../../runtime/lib/channel.ts'
 import type { ScriptStatus } from '../../runtime/script-registry.ts'
+import { ServerChangeError } from '../../runtime/server-changes.ts'
 import { Backoff } from '../../runtime/supervisor/backoff.ts'
-import { ChangeLog } from '../../runtime/supervisor/change-log.ts'
 import { judge } from '../../runtime/supervisor/judge.ts'
 import { mergeScripts, mergeUpstreams } from '../../runtime/supervisor/merge.ts'
+import { planServers, setServers } from '../../runtime/supervisor/server-act.ts'
 import type { Outcome, WorkerHandle } from '../../runtime/supervisor/worker-handle.ts'
 import { UpstreamGroup } from '../../runtime/upstream/group.ts'
 import { KEEPALIVE_DEFAULTS, SERVER_DEFAULTS } from '../../runtime/upstream/options.ts'
@@ -80,22 +81,21 @@ test('peers of all workers are one row', () => {
   )
 })
 
-const group = (name: string, weight = 1) =>
-  ({ name, where: { file: String(Math.random()) }, servers: [{ weight }] }) as unknown as UpstreamModel
-
-test('a change of a server holds for as long as its group stays the same', () => {
-  const log = new ChangeLog()
-  log.adopt([group('u'), group('v')])
-  const patch = (name: string, options: object): ServerChange =>
-    ({ kind: 'patch', group: name, server: 'a', options }) as ServerChange
-  log.note(patch('u', { down: true }))
-  log.note(patch('u', { drain: true }))
-  log.note(patch('v', { down: true }))
-  assert.equal(log.all, [patch('u', { down: true, drain: true }), patch('v', { down: true })])
-  log.adopt([group('u'), group('v', 2)])
-  assert.equal(log.all, [patch('u', { down: true, drain: true })])
-  log.adopt([])
-  assert.equal(log.all, [])
+test('peers are told apart by address, wherever they stand in each worker', () => {
+  const of = (...addresses: string[]) => {
+    const peers = addresses.map((address) => ({ address, fails: 0, resting: false, connections: 1 }))
+    return [{ name: 'u', peers }] as unknown as UpstreamStatus[]
+  }
+  const [{ peers }] = mergeUpstreams([of('a', 'b', 'b'), of('b', 'c', 'b')]) as [UpstreamStatus]
+  assert.equal(
+    peers.map(({ address, connections }) => [address, connections]),
+    [
+      ['a', 1],
+      ['b', 2],
+      ['b', 2],
+      ['c', 1],
+    ],
+  )
 })
 
 /** Workers with a group each, and the news between them in the order of the supervisor. */
@@ -189,8 +189,55 @@ test('who joins is told what has failed and is not forgotten', () => {
   assert.ok(joined.peers[0].resting(joined.now))
   ledger.keepOnly(new Set(['u']))
   assert.is(ledger.all.length, 1)
+  ledger.keepAddresses('u', new Set(['b']))
+  assert.is(ledger.all.length, 0)
+  for (const news of zone.news) ledger.note(news)
+  ledger.keepAddresses('v', new Set())
+  ledger.keepAddresses('u', new Set(['a', 'b']))
+  assert.is(ledger.all.length, 1)
   ledger.keepOnly(new Set())
   assert.is(ledger.all.length, 0)
+})
+
+/** A supervisor's end of a channel to a worker that gives these answers; what it was asked. */
+function handleOf(answers: Readonly<Record<string, () => unknown>>) {
+  const asked: string[] = []
+  const ask = async (topic: string) => {
+    asked.push(topic)
+    return answers[topic]!()
+  }
+  const handle = { channel: { ask }, kill: () => void asked.push('kill') } as unknown as WorkerHandle
+  return { handle, asked }
+}
+
+const refusing = (code: string) => () => {
+  throw new ChannelError(code, 'no')
+}
+const removal: ServerChange = { kind: 'remove', group: 'u', server: 'a' }
+
+test('the first worker that lives says what a change of servers comes to', async () => {
+  const gone = handleOf({ 'plan servers': refusing('closed') })
+  const here = handleOf({ 'plan servers': () => ['the list'] })
+  const late = handleOf({})
+  assert.equal(await planServers([gone.handle, here.handle, late.handle], removal, []), ['the list'])
+  assert.equal(late.asked, [])
+  for (const [crew, error, message] of [
+    [[], Error, 'no worker serves'],
+    [[gone.handle], Error, 'no worker serves'],
+    [[handleOf({ 'plan servers': refusing('conflict') }).handle], ServerChangeError, 'no'],
+    [[handleOf({ 'plan servers': refusing('failed') }).handle], ChannelError, 'no'],
+  ] as const) {
+    const thrown = await planServers(crew, removal, []).catch((reason: Error) => reason)
+    assert.instance(thrown, error)
+    assert.is((thrown as Error).message, message)
+  }
+})
+
+test('a worker that cannot have the servers is killed, to be replaced by one that begins with them', async () => {
+  const good = handleOf({ 'set servers': () => undefined })
+  const bad = handleOf({ 'set servers': refusing('failed') })
+  await setServers([bad.handle, good.handle], 'u', [])
+  assert.equal([bad.asked, good.asked], [['set servers', 'kill'], ['set servers']])
 })
 
 test.run()
