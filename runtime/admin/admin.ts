@@ -6,6 +6,7 @@ import type { Companion, CompanionChange } from '../companion.ts'
 import { ConfigError } from '../config/config-error.ts'
 import type { AdminModel, Model } from '../config/model.ts'
 import type { Control } from '../control.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import { Guard } from './guard.ts'
 import { Routes } from './routes.ts'
 import { AdminServer } from './server.ts'
@@ -22,9 +23,10 @@ export class Admin implements Companion {
   readonly #routes: Routes
   #open: Open | null = null
 
-  constructor(control: Control, place: TryPlace) {
+  /** @param fleet that shares its scripts with this machine; null: none */
+  constructor(control: Control, place: TryPlace, fleet: Fleet | null = null) {
     this.#control = control
-    this.#routes = new Routes(control, place)
+    this.#routes = new Routes(control, place, fleet)
   }
 
   /** Listens where this configuration says, once it is committed nowhere else. @throws ConfigError */

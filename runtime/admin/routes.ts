@@ -1,7 +1,10 @@
-/** The table of the admin API: every path, what may be done there, and who does it. */
+/** The table of the admin API and its console: every path, what may be done there, and who does it. */
 import type { Control } from '../control.ts'
+import type { Fleet } from '../fleet/fleet.ts'
 import { CONTENT_TYPE, metricsText } from '../observe/metrics.ts'
 import { ConfigApi } from './config-api.ts'
+import { Console } from './console.ts'
+import { FleetApi } from './fleet-api.ts'
 import { Refusal } from './problem.ts'
 import { type ApiRequest, invalid, notFound, plain, type Reply } from './reply.ts'
 import { ScriptsApi } from './scripts-api.ts'
@@ -22,15 +25,20 @@ const ONE = '([^/]+)'
 export class Routes {
   readonly #routes: readonly Route[]
 
-  constructor(control: Control, place: TryPlace) {
+  /** @param shared null: this machine is on its own */
+  constructor(control: Control, place: TryPlace, shared: Fleet | null) {
     const config = new ConfigApi(control)
-    const scripts = new ScriptsApi(control)
+    const fleet = new FleetApi(shared)
+    const scripts = new ScriptsApi(control, fleet)
     const upstreams = new UpstreamsApi(control)
     const dryRun = new TryApi(place)
+    const page = new Console()
     this.#routes = [
+      at('/', { GET: (request) => page.page(request) }),
+      at(`/console/${ONE}`, { GET: (request, name) => page.file(name, request) }),
       at('/healthz', { GET: () => plain('ok\n') }),
       at('/readyz', { GET: () => ready(control) }),
-      at('/metrics', { GET: () => metrics(control) }),
+      at('/metrics', { GET: () => metrics(control, fleet) }),
       at('/api/v1/status', { GET: () => config.status() }),
       at('/api/v1/config', { GET: () => config.effective() }),
       at('/api/v1/config/reload', { POST: (request) => config.reload(request) }),
@@ -42,8 +50,10 @@ export class Routes {
       at(`/api/v1/scripts/${NAME}`, {
         GET: (_, name) => scripts.get(name),
         PUT: (request, name) => scripts.put(name, request),
-        DELETE: (_, name) => scripts.delete(name),
+        DELETE: (request, name) => scripts.delete(name, request),
       }),
+      at('/api/v1/fleet', { GET: () => fleet.status() }),
+      at(`/api/v1/rollouts/${ONE}`, { GET: (_, id) => fleet.rollout(id) }),
       at('/api/v1/upstreams', { GET: () => upstreams.list() }),
       at(`/api/v1/upstreams/${ONE}`, { GET: (_, name) => upstreams.get(name) }),
       at(`/api/v1/upstreams/${ONE}/servers`, { POST: (request, name) => upstreams.add(name, request) }),
@@ -90,7 +100,7 @@ async function ready(control: Control): Promise<Reply> {
   return isReady ? plain('ready\n') : plain('no worker serves\n', 503)
 }
 
-async function metrics(control: Control): Promise<Reply> {
-  const body = await metricsText(await control.metrics())
+async function metrics(control: Control, fleet: FleetApi): Promise<Reply> {
+  const body = await metricsText([...(await control.metrics()), await fleet.metrics()])
   return { status: 200, type: CONTENT_TYPE, body }
 }

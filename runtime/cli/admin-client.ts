@@ -10,7 +10,9 @@ import type { LocatedProblem } from '../admin/problem.ts'
 import { readToken } from '../admin/token.ts'
 import type { AdminModel } from '../config/model.ts'
 import { parseConfig } from '../config/parse.ts'
+import type { Rollout } from '../fleet/fleet.ts'
 import { ArgumentError } from './arguments.ts'
+import { refusalLines } from './rollout-text.ts'
 import { makeStyle, type Style } from './style.ts'
 
 /** Exit codes of the commands. */
@@ -25,12 +27,25 @@ export class UnreachableError extends Error {}
 /** The proxy has said no. */
 export class RefusedError extends Error {
   readonly problems: readonly LocatedProblem[]
+  /** What became of it on each machine of a fleet; null: it was this one's alone. */
+  readonly rollout: Rollout | null
 
-  constructor(message: string, problems: readonly LocatedProblem[]) {
+  constructor(message: string, problems: readonly LocatedProblem[], rollout: Rollout | null = null) {
     super(message)
     this.problems = problems
+    this.rollout = rollout
   }
 }
+
+/** What a command has to say, and whether it has done what was asked. */
+export interface Told {
+  readonly out: string
+  readonly faults: string
+  readonly code: number
+}
+
+/** Options of a command beside those that all have, as `parseArgs` takes them. */
+export type OptionTypes = Readonly<Record<string, { readonly type: 'string' | 'boolean' }>>
 
 const OPTIONS = {
   config: { type: 'string', short: 'c' },
@@ -53,17 +68,28 @@ export interface ClientCommand {
   readonly words: readonly string[]
   readonly json: boolean
   readonly help: boolean
+  /** Those of the command itself that were given. */
+  readonly options: Readonly<Record<string, string | boolean>>
   readonly client: AdminClient
   readonly style: Style
 }
 
 /** @throws ArgumentError with a sentence for the user */
-export function parseClientCommand(name: string, args: readonly string[]): ClientCommand {
+export function parseClientCommand(
+  name: string,
+  args: readonly string[],
+  own: OptionTypes = {},
+): ClientCommand {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
-    const { json = false, help = false } = values
-    const client = new AdminClient(() => findAdmin(values))
-    return { words: positionals, json, help, client, style: makeStyle(process.stdout.isTTY) }
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { ...own, ...OPTIONS },
+    })
+    const { json = false, help = false, config, prefix, admin, ...options } = values
+    const client = new AdminClient(() => findAdmin({ config, prefix, admin }))
+    const style = makeStyle(process.stdout.isTTY)
+    return { words: positionals, json, help, options: options as ClientCommand['options'], client, style }
   } catch (error) {
     throw new ArgumentError(`${name}: ${(error as Error).message}`)
   }
@@ -106,6 +132,8 @@ function reachable(address: AdminModel['address']): AdminModel['address'] {
 }
 
 export class AdminClient {
+  /** Who makes the changes: a header field, in bytes; null: nobody says so. */
+  author: string | null = null
   readonly #find: () => Place
   #place: Place | null = null
 
@@ -136,24 +164,36 @@ export class AdminClient {
 
   async #ask(method: string, path: string, body: Buffer | null, type: string): Promise<unknown> {
     this.#place ??= this.#find()
-    const { status, text } = await exchange(this.#place, method, path, body, type)
+    const author: Record<string, string> = this.author === null ? {} : { 'X-Sluice-Author': this.author }
+    const sent = { method, path, body, headers: body === null ? author : { ...author, 'Content-Type': type } }
+    const { status, text } = await exchange(this.#place, sent)
     const answer = parse(text)
     if (status < 300) return answer
-    const { detail = `it answered ${status}`, problems = [] } = (answer ?? {}) as {
-      detail?: string
-      problems?: LocatedProblem[]
-    }
-    throw new RefusedError(detail, problems)
+    const { detail = `it answered ${status}`, problems = [], rollout = null } = (answer ?? {}) as Problem
+    throw new RefusedError(detail, problems, rollout)
   }
 }
 
-function exchange(place: Place, method: string, path: string, body: Buffer | null, type: string) {
-  const { address, token } = place
+/** `application/problem+json` of the admin API. */
+interface Problem {
+  readonly detail?: string
+  readonly problems?: readonly LocatedProblem[]
+  readonly rollout?: Rollout
+}
+
+interface Sent {
+  readonly method: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer | null
+}
+
+function exchange({ address, token }: Place, { method, path, headers: given, body }: Sent) {
   const to = 'path' in address ? { socketPath: address.path } : address
   const where = 'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`
-  const headers: Record<string, string | number> = { Host: hostOf(address) }
+  const headers: Record<string, string | number> = { Host: hostOf(address), ...given }
   if (token !== null) headers.Authorization = `Bearer ${token}`
-  if (body !== null) Object.assign(headers, { 'Content-Type': type, 'Content-Length': body.length })
+  if (body !== null) headers['Content-Length'] = body.length
   return new Promise<{ status: number; text: string }>((done, failed) => {
     const sent = request({ ...to, method, path, headers, timeout: TIMEOUT, agent: false }, (response) => {
       let text = ''
@@ -186,24 +226,28 @@ function parse(text: string): unknown {
 }
 
 /** Runs a command; what goes wrong is a line on stderr, and below it what a script has wrong. @returns exit code */
-export async function runClient(work: () => Promise<string>): Promise<number> {
+export async function runClient(work: () => Promise<string | Told>): Promise<number> {
   try {
-    process.stdout.write(await work())
-    return Exit.DONE
+    const told = await work()
+    const { out, faults, code } = typeof told === 'string' ? { out: told, faults: '', code: Exit.DONE } : told
+    process.stdout.write(out)
+    process.stderr.write(faults)
+    return code
   } catch (error) {
     if (!(error instanceof RefusedError) && !(error instanceof UnreachableError)) throw error
-    process.stderr.write(`sluice: ${error.message}\n`)
-    if (!(error instanceof RefusedError)) return Exit.UNREACHABLE
-    for (const line of problemLines(error)) process.stderr.write(`${line}\n`)
-    return Exit.REFUSED
+    const lines = error instanceof RefusedError ? refusedLines(error) : [error.message]
+    process.stderr.write(`sluice: ${lines.join('\n')}\n`)
+    return error instanceof RefusedError ? Exit.REFUSED : Exit.UNREACHABLE
   }
 }
 
-function problemLines({ message, problems }: RefusedError): string[] {
-  return problems.flatMap(({ file, line, column, message: what, excerpt }) => {
+function refusedLines({ message, problems, rollout }: RefusedError): string[] {
+  if (rollout !== null) return refusalLines(rollout)
+  const lines = problems.flatMap(({ file, line, column, message: what, excerpt }) => {
     const text = `${file}:${line}:${column}: ${what}`
     return [...(text === message ? [] : [`  ${text}`]), ...(excerpt === undefined ? [] : [excerpt])]
   })
+  return [message, ...lines]
 }
 
 export function toJson(answer: unknown): string {

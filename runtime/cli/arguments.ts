@@ -121,6 +121,6 @@ Commands:
   try           : tell where a request would go and why, without sending anything
   replay        : tell what another version of a script would have decided on recorded requests
   status        : what the running proxy is doing
-  scripts       : its scripts: list, show, push, rollback, promote, remove
+  scripts       : its scripts: list, show, push, rollback, promote, remove, fleet
   upstreams     : its servers: list, add, remove, drain, down, up, weight
 `

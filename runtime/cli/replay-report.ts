@@ -20,6 +20,8 @@ interface Group {
   readonly phase: string
   /** What is another one: `outcome, answer status`. */
   readonly facets: string
+  /** What the hooks read that was masked: they may differ for no other reason. */
+  readonly masked: string
   count: number
   readonly examples: Example[]
 }
@@ -32,6 +34,8 @@ interface Told {
 export class ReplayTally {
   equal = 0
   different = 0
+  /** Decided otherwise, of values that the journal has masked. */
+  ofMasked = 0
   /** Hooks that asked what the journal does not know. */
   unknowing = 0
   micros = 0
@@ -63,11 +67,19 @@ export class ReplayTally {
     if (this.#errors.size < MAX_GROUPS) this.#errors.set(text, told)
   }
 
-  #addDifference({ entry, differences }: Replayed): void {
-    this.different++
+  #addDifference({ entry, differences, masked }: Replayed): void {
+    if (masked.length > 0) this.ofMasked++
+    else this.different++
     const facets = differences.map(({ facet }) => facet).join(', ')
-    const key = `${entry.phase} ${facets}`
-    const group = this.#groups.get(key) ?? { phase: entry.phase, facets, count: 0, examples: [] }
+    const read = [...masked].sort().join(', ')
+    const key = `${entry.phase} ${facets} ${read}`
+    const group = this.#groups.get(key) ?? {
+      phase: entry.phase,
+      facets,
+      masked: read,
+      count: 0,
+      examples: [],
+    }
     group.count++
     if (group.examples.length < MAX_EXAMPLES) {
       group.examples.push({
@@ -84,11 +96,12 @@ export class ReplayTally {
 
   /** @param names of other scripts in the journal, with the number of their entries */
   json(reader: JournalReader): string {
-    const { equal, different, unknowing, micros } = this
+    const { equal, different, ofMasked, unknowing, micros } = this
     return `${JSON.stringify(
       {
         equal,
         different,
+        masked: ofMasked,
         unknown: { hooks: unknowing, questions: Object.fromEntries(this.#unknown) },
         groups: this.#sorted,
         errors: [...this.#errors].map(([error, { count, example }]) => ({ error, count, example })),
@@ -107,8 +120,8 @@ export class ReplayTally {
   text(style: Style, journal: string, reader: JournalReader): string {
     const lines = [
       `${style.green(`${this.equal} equal`)}, ${this.different > 0 ? style.red(`${this.different} different`) : '0 different'}${
-        this.unknowing > 0 ? `, ${style.yellow(`${this.unknowing} asked what was not recorded`)}` : ''
-      }`,
+        this.ofMasked > 0 ? `, ${style.yellow(`${this.ofMasked} made of masked values`)}` : ''
+      }${this.unknowing > 0 ? `, ${style.yellow(`${this.unknowing} asked what was not recorded`)}` : ''}`,
       ...this.#sorted.flatMap((group) => groupLines(group, style)),
       ...[...this.#errors].flatMap(([error, { count, example }]) => [
         '',
@@ -131,10 +144,11 @@ export class ReplayTally {
   }
 }
 
-function groupLines({ phase, facets, count, examples }: Group, style: Style): string[] {
+function groupLines({ phase, facets, masked, count, examples }: Group, style: Style): string[] {
+  const why = masked === '' ? '' : style.yellow(` (${textOf(masked)} was masked: this may be why)`)
   return [
     '',
-    `${style.bold(phase)} ${times(count)}: ${textOf(facets)}`,
+    `${style.bold(phase)} ${times(count)}: ${textOf(facets)}${why}`,
     ...examples.flatMap(({ request, differences }) => [
       `  ${request}`,
       ...differences.map(

@@ -20,7 +20,7 @@ Runs a script over a journal that script_record has written, and tells what it d
   --limit n     : so many hook calls at most
   --json        : the same for programs
 
-Exit code: 0 all decisions are equal, 1 some differ, 2 nothing could be compared.
+Exit code: 0 no decision differs, but for those made of masked values; 1 some do; 2 nothing could be compared.
 `
 
 interface Output {

@@ -5,7 +5,9 @@ import { readToken } from '../admin/token.ts'
 import { dumpConfig } from '../config/dump.ts'
 import type { Model } from '../config/model.ts'
 import { formatProblem, type Problem, parseConfig } from '../config/parse.ts'
+import { readSignKey } from '../fleet/seal.ts'
 import { createGateway } from '../gateway.ts'
+import type { LogLevel } from '../phases.ts'
 import { NGINX_VERSION, VERSION } from '../version.ts'
 import type { RunArguments } from './arguments.ts'
 import { refusalText } from './refusal.ts'
@@ -56,12 +58,13 @@ async function testOnly(
   files: { path: string; text: string }[],
 ): Promise<number> {
   try {
-    const gateway = createGateway(model, {
-      prefix,
-      log: (level, message) => process.stderr.write(`sluice: [${level}] ${message}\n`),
-    })
+    const log = (level: LogLevel, message: string): void => {
+      process.stderr.write(`sluice: [${level}] ${message}\n`)
+    }
+    const gateway = createGateway(model, { prefix, log })
     await gateway.check()
     if (model.http?.admin != null) readToken(model.http.admin)
+    if (model.http !== null) readSignKey(model.http, (message) => log('warn', message))
   } catch (error) {
     process.stderr.write(
       `sluice: [emerg] ${refusalText(error, terminal())}\nsluice: configuration file ${file} test failed\n`,

@@ -5,10 +5,12 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { Admin } from '../admin/admin.ts'
+import { companions } from '../companion.ts'
 import type { Model } from '../config/model.ts'
 import { formatProblem, type Problem } from '../config/parse.ts'
 import type { SourceFile } from '../config/reader.ts'
 import type { Control, LoadConfig } from '../control.ts'
+import { MachineFleet } from '../fleet/machine-fleet.ts'
 import { createGateway } from '../gateway.ts'
 import { GatewayControl } from '../gateway-control.ts'
 import { countWorkers, Supervisor } from '../supervisor/supervisor.ts'
@@ -34,17 +36,17 @@ export const LEVEL = { error: 'emerg', notice: 'notice' } as const satisfies Rec
 /** @returns the exit code */
 export async function serve(options: ServeOptions): Promise<number> {
   const { model, prefix } = options
-  let started: { readonly control: Control; readonly admin: Admin }
+  let started: Awaited<ReturnType<typeof startWithCompanions>>
   try {
-    started = await startWithAdmin(options)
+    started = await startWithCompanions(options)
   } catch (error) {
     process.stderr.write(`sluice: [emerg] ${refusalText(error, terminal())}\n`)
     return 1
   }
-  const { control, admin } = started
+  const { control, admin, fleet } = started
   const watcher = new ScriptWatcher(control)
   // Signals are heard before the pid file tells anyone where to send them.
-  const stopped = untilStopped(control, watcher)
+  const stopped = untilStopped(control, watcher, fleet)
   watcher.start()
   const pidFile = resolve(prefix, model.main.pid)
   mkdirSync(dirname(pidFile), { recursive: true })
@@ -52,25 +54,44 @@ export async function serve(options: ServeOptions): Promise<number> {
   announce(control)
   await stopped
   admin.close()
+  await fleet.close()
   watcher.stop()
   rmSync(pidFile, { force: true })
   return 0
 }
 
-/** The proxy, and the admin API beside it. @throws as both do; nothing runs then */
-async function startWithAdmin(options: ServeOptions) {
+/** The proxy, and beside it the admin API and what it shares with other machines. @throws as all do; nothing runs then */
+async function startWithCompanions(options: ServeOptions) {
   const { model, files, prefix } = options
-  const control = await start(options)
-  const admin = new Admin(control, { config: files[0].path, prefix })
+  const config = files[0].path
+  const fleet = new MachineFleet({ config, prefix })
+  const control = await startWithCanaries(options, fleet)
+  fleet.attach(control)
+  const admin = new Admin(control, { config, prefix }, fleet)
+  const companion = companions(admin, fleet)
   try {
-    const change = await admin.prepare(model)
+    const change = await companion.prepare(model)
     change.commit()
   } catch (error) {
     await control.stop(false)
     throw error
   }
-  control.companion = admin
-  return { control, admin }
+  control.companion = companion
+  return { control, admin, fleet }
+}
+
+/** With the canaries of the fleet, unless they are what keeps it from starting. @throws as `start` */
+async function startWithCanaries(options: ServeOptions, fleet: MachineFleet): Promise<Control> {
+  const all = { ...options, load: fleet.wrap(options.load) }
+  const model = fleet.overlay(options.model)
+  if (model === options.model) return start(all)
+  try {
+    return await start({ ...all, model })
+  } catch (error) {
+    const control = await start(all)
+    fleet.leaveCanariesOut(message(error))
+    return control
+  }
 }
 
 /** nginx's rule: no master process, no workers. */
@@ -95,12 +116,14 @@ function announce(control: Control): void {
   process.stdout.write(`sluice ${VERSION}, generation ${id}\n${[...lines, ...scripts].join('\n')}\n`)
 }
 
-function untilStopped(control: Control, watcher: ScriptWatcher): Promise<void> {
+function untilStopped(control: Control, watcher: ScriptWatcher, fleet: MachineFleet): Promise<void> {
   return new Promise((done) => {
     let stopping: 'no' | 'gracefully' | 'at once' = 'no'
     const stop = (graceful: boolean): void => {
       if (stopping === 'at once' || (stopping === 'gracefully' && graceful)) return
       stopping = graceful ? 'gracefully' : 'at once'
+      // What drains has no say in what is to serve.
+      void fleet.close()
       void control.stop(graceful).then(done)
     }
     process.on('SIGTERM', () => stop(false))

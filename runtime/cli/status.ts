@@ -2,11 +2,12 @@
 import type { ControlStatus, WorkerStatus } from '../control.ts'
 import { CLIENT_HELP, type ClientCommand, parseClientCommand, runClient, toJson } from './admin-client.ts'
 import { ArgumentError } from './arguments.ts'
+import { type FleetAnswer, fleetLine } from './fleet-report.ts'
 import { duration, mebibytes, table } from './table.ts'
 
 const HELP = `Usage: sluice status [options]
 
-What the running proxy is doing: its generation, addresses and workers.
+What the running proxy is doing: its generation, addresses and workers, and the fleet it belongs to.
 ${CLIENT_HELP}`
 
 type Row = WorkerStatus & { readonly uptime: number }
@@ -20,11 +21,12 @@ export function showStatus(args: readonly string[]): Promise<number> {
     if (command.words.length > 0)
       throw new ArgumentError(`status: "${command.words[0]}" is too much; see status -h`)
     const status: Status = await command.client.get('/api/v1/status')
-    return command.json ? toJson(status) : show(status, command)
+    const fleet: FleetAnswer = await command.client.get('/api/v1/fleet')
+    return command.json ? toJson({ ...status, fleet }) : show(status, fleet, command)
   })
 }
 
-function show(status: Status, { style }: ClientCommand): string {
+function show(status: Status, fleet: FleetAnswer, { style }: ClientCommand): string {
   const { version, pid, uptime, generation, restarts, addresses, workers } = status
   const restarted = restarts === 0 ? '' : `, ${restarts} workers replaced`
   const rows = workers.map((worker) => [
@@ -41,6 +43,7 @@ function show(status: Status, { style }: ClientCommand): string {
   return [
     `${style.bold(`sluice ${version}`)}, process ${pid}, up for ${duration(uptime)}${restarted}`,
     `generation ${generation}, listening on ${addresses.join(', ')}`,
+    ...(fleet.on ? [fleetLine(fleet, style)] : []),
     '',
     table([heading, ...rows], style.dim),
   ].join('\n')

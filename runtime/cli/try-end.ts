@@ -84,7 +84,8 @@ export function sentTo({ head, sent, cut }: DryClient): SentResponse | null {
 export function describePeer(x: Exchange, hooks: readonly HookTrace[]): Extract<TraceEnd, { kind: 'peer' }> {
   const call = x.call!
   const peer = call.peer!
-  const { group, key } = call.target
+  const { group } = call
+  const { key } = call.target
   const last = hooks.findLast(({ phase }) => phase === 'balancer')
   const hook = last?.outcome === Outcome.PEER ? last : null
   const end: Extract<TraceEnd, { kind: 'peer' }> = {

@@ -51,15 +51,15 @@ export async function measureSpread(options: SpreadOptions, dry: DryGeneration):
   const base = await askAll(options, dry, entrance)
   const again = await askAll(options, dry, entrance)
   const settled = !base.arbitrary && differences(base, again) === 0
-  const upstreams = dry.generation.upstreams.all.filter(({ group }) => base.groups.has(group.name))
-  const peers = upstreams.flatMap(({ group }) => group.peers)
+  const upstreams = dry.generation.upstreams.all.filter(({ live }) => base.groups.has(live.name))
+  const peers = upstreams.flatMap(({ live }) => live.group.peers)
   const moves: Move[] = []
-  for (const { group, model } of settled ? upstreams : []) {
-    if (model !== null) moves.push(await added(options, model, base))
-    for (const peer of group.peers) {
+  for (const { live, model } of settled ? upstreams : []) {
+    if (model?.servers.some(({ backup }) => !backup)) moves.push(await added(options, model, base))
+    for (const peer of live.group.peers) {
       if (peer.down || peer.backup) continue
       const moved = differences(base, await without(peer, () => askAll(options, dry, entrance)))
-      moves.push({ address: peer.address.text, group: group.name, change: 'lost', moved })
+      moves.push({ address: peer.address.text, group: live.name, change: 'lost', moved })
     }
   }
   const places = countPlaces(base.places, [...new Set(peers.map(({ address }) => address.text))])

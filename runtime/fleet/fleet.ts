@@ -97,6 +97,7 @@ export interface FleetStatus {
   /** Redis is there. */
   readonly connected: boolean
   readonly signed: boolean
+  /** None where Redis is away; the scripts are those that were seen last. */
   readonly machines: readonly FleetMachine[]
   readonly scripts: readonly FleetScript[]
 }
@@ -116,7 +117,7 @@ export interface Fleet {
   readonly on: boolean
   /** @returns once all machines have answered, `refused` or `recorded`; or at once, if so wanted @throws FleetError */
   push(push: Push, wait: 'verdict' | 'nothing'): Promise<Rollout>
-  /** To the version before. @throws FleetError when there is none */
+  /** To the version before. @throws FleetError when there is none, or a canary stands beside it */
   rollback(name: string, author: string): Promise<Rollout>
   /** A canary takes the script's place. @throws FleetError when there is none */
   promote(name: string, author: string): Promise<Rollout>

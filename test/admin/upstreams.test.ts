@@ -1,9 +1,10 @@
-// Upstream groups over the admin API: how their servers do, and servers that are taken out and put back.
+// Upstream groups over the admin API: how their servers do, and servers that come, change and go.
 
+import { mkdirSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
-import { AdminSite } from './site.ts'
+import { AdminSite, type ApiAnswer } from './site.ts'
 
 async function chat() {
   const [one, two] = [await recordingUpstream(() => ok('one')), await recordingUpstream(() => ok('two'))]
@@ -65,6 +66,106 @@ test('a server that drains takes no new requests', async () => {
   assert.is(json.peers[1].draining, true)
   assert.equal(await answers(4), ['one'])
   await close()
+})
+
+test('a server comes and goes', async () => {
+  const { one, two, site, path, answers, close } = await chat()
+  const three = await recordingUpstream(() => ok('three'))
+  const server = { server: three.address, weight: 3, maxConns: 50, maxFails: 2, failTimeout: 5000 }
+  const added = await site.post('/api/v1/upstreams/CHAT/servers', server)
+  assert.is(added.status, 201)
+  assert.equal(
+    added.json.peers.map(({ address, weight }: { address: string; weight: number }) => [address, weight]),
+    [
+      [one.address, 2],
+      [two.address, 1],
+      [three.address, 3],
+    ],
+  )
+  assert.equal(await answers(6), ['one', 'three', 'two'])
+  assert.is((await site.patch(path(one.address), { weight: 1, backup: true })).status, 200)
+  assert.equal(await answers(6), ['three', 'two'])
+  const gone = await site.ask('DELETE', path(three.address))
+  assert.equal([gone.status, gone.text], [204, ''])
+  assert.equal(await answers(4), ['two'])
+  assert.is((await site.ask('DELETE', path(three.address))).status, 404)
+  await three.close()
+  await close()
+})
+
+test('what is wrong with a server that comes or goes is said as a problem', async () => {
+  const { one, two, site, path, answers, close } = await chat()
+  const servers = '/api/v1/upstreams/chat/servers'
+  const cases: [() => Promise<ApiAnswer>, number, RegExp][] = [
+    [
+      () => site.post('/api/v1/upstreams/none/servers', { server: 'a' }),
+      404,
+      /^there is no upstream "none"; there are: chat$/,
+    ],
+    [() => site.post(servers, { server: one.address }), 409, /^upstream "chat" has the server ".*" already$/],
+    [() => site.post(servers, { server: '10.0.0.1:0' }), 422, /^invalid port in "10.0.0.1:0"$/],
+    [
+      () => site.post(servers, { server: 'nowhere.invalid' }),
+      422,
+      /^host not found in upstream "nowhere.invalid"$/,
+    ],
+    [() => site.post(servers, { server: '10.0.0.1', weight: 0 }), 422, /^"weight" is a whole number from 1/],
+    [() => site.post(servers, {}), 422, /^"server" is the address of a server/],
+    [() => site.post(servers, { server: 'caf\xe9' }), 422, /^"server" is the address of a server/],
+    [() => site.post(servers, { server: '10.0.0.1', route: 'x' }), 422, /^there is no member "route"/],
+    [() => site.ask('DELETE', path('10.0.0.1:1')), 404, /^upstream "chat" has no server "10.0.0.1:1"$/],
+  ]
+  for (const [send, status, detail] of cases) {
+    const answer = await send()
+    assert.equal([answer.status, answer.headers['content-type']], [status, 'application/problem+json'])
+    assert.match(answer.json.detail, detail)
+  }
+  assert.equal(await answers(4), ['one', 'two'])
+  assert.is((await site.ask('DELETE', path(two.address))).status, 204)
+  const last = await site.ask('DELETE', path(one.address))
+  assert.equal(
+    [last.status, last.json.detail],
+    [409, `"${one.address}" is the last server of upstream "chat"`],
+  )
+  await close()
+})
+
+test('a state that cannot be written keeps a change from being made', async () => {
+  const one = await recordingUpstream(() => ok('one'))
+  const site = await AdminSite.start(
+    (port, admin) => `admin ${admin}; upstream kept { state kept/here; }
+    server { listen 127.0.0.1:${port}; location / { proxy_pass http://kept; } }`,
+  )
+  const add = () => site.post('/api/v1/upstreams/kept/servers', { server: one.address })
+  const refused = await add()
+  assert.is(refused.status, 507)
+  assert.match(refused.json.detail, /^the state of upstream "kept" cannot be written: ENOENT/)
+  assert.is((await site.get()).status, 502)
+  mkdirSync(site.path('kept'))
+  assert.is((await add()).status, 201)
+  assert.is(readFileSync(site.path('kept/here'), 'utf8'), `server ${one.address};\n`)
+  assert.is((await site.get()).status, 200)
+  await site.close()
+  await one.close()
+})
+
+test('addresses of a kept name are not changed one by one', async () => {
+  const site = await AdminSite.start(
+    (port, admin) => `admin ${admin}; upstream kept { state kept; }
+    server { listen 127.0.0.1:${port}; location / { proxy_pass http://kept; } }`,
+    { kept: 'server localhost:1;\n' },
+  )
+  const { live } = site.gateway.generation.upstreams.named('kept')!
+  live.replace([{ ...live.servers[0]!, addresses: [{ text: '127.0.0.1:1' }, { text: '[::1]:1' }] }])
+  const path = `/api/v1/upstreams/kept/servers/${encodeURIComponent('[::1]:1')}`
+  const refused = await site.patch(path, { down: true })
+  assert.equal(
+    [refused.status, refused.json.detail],
+    [409, 'upstream "kept" keeps its servers by name; change "localhost:1", which is all its addresses'],
+  )
+  assert.is((await site.patch('/api/v1/upstreams/kept/servers/localhost:1', { down: true })).status, 200)
+  assert.is(readFileSync(site.path('kept'), 'utf8'), 'server localhost:1 down;\n')
+  await site.close()
 })
 
 test('what is wrong with a change is said, and nothing changes', async () => {
