@@ -85,7 +85,7 @@ function makeTarget(
   where: Where,
 ): ProxyTarget {
   const { host, scheme, uri } = fixed
-  const { group, pool, key, sticky } = upstream
+  const { live, pool, key, sticky } = upstream
   const unix = host.startsWith('unix:')
   let port = '80'
   try {
@@ -95,7 +95,7 @@ function makeTarget(
     throw new ConfigError(where, String(error))
   }
   return {
-    group,
+    live,
     pool,
     key,
     sticky,
@@ -172,8 +172,8 @@ class DynamicTargets {
       return null
     }
     const port = /:(\d+)$/.exec(host)?.[1] ?? '80'
-    const { group, pool, key, sticky } = upstream
-    return { group, pool, key, sticky, scheme, host, port, uri: uri ?? null, written: host, whole: true }
+    const { live, pool, key, sticky } = upstream
+    return { live, pool, key, sticky, scheme, host, port, uri: uri ?? null, written: host, whole: true }
   }
 
   #single(x: Exchange, host: string, resolver: NameResolver): Upstream | null | typeof PENDING {

@@ -36,6 +36,7 @@ export function compileSticky(model: StickyModel, binder: Binder, stores: StoreS
         sessions: mapOf(model, model.map, stores),
         creates: model.creates.map((create) => binder.bind(create)),
         lookups: model.lookups.map((lookup) => binder.bind(lookup)),
+        header: model.header,
       })
   }
 }

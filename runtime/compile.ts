@@ -20,11 +20,14 @@ import { ServerNames } from './proxy/server-names.ts'
 import { fetchSurroundings } from './script-fetch.ts'
 import { ScriptRegistry } from './script-registry.ts'
 import { type ScriptProbe, ScriptSet } from './script-set.ts'
+import { ServerSources } from './server-sources.ts'
 import { LimitZones } from './store/limit-zones.ts'
 import type { MachineLimits } from './store/machine-limits.ts'
 import { aloneStores, type StoreSet } from './stores.ts'
+import { NameWatches } from './upstream/name-watches.ts'
+import type { PeerCounts } from './upstream/peer-counts.ts'
 import type { PeerListener } from './upstream/peer-news.ts'
-import { Upstreams } from './upstreams.ts'
+import { type ChangedServers, Upstreams } from './upstreams.ts'
 
 export type { Generation } from './generation.ts'
 
@@ -41,6 +44,9 @@ export interface CompileOptions {
   readonly fetchAgents?: FetchAgents
   /** Hears of failures in upstream groups that other processes share. */
   readonly onPeer?: PeerListener
+  readonly peerCounts?: PeerCounts
+  /** Upstream groups whose servers were changed since they were configured. */
+  readonly changedServers?: ChangedServers | undefined
   /** Where all workers of the machine count what limits apply to; default: this process is the only one. */
   readonly limits?: MachineLimits | undefined
   /** Shared state; default: memory of its own. */
@@ -67,6 +73,8 @@ export const NO_HTTP: HttpModel = {
   sessionMaps: [],
   limitZones: [],
   admin: null,
+  scriptFleet: { where: { file: '', line: 0, column: 0 }, on: false, name: null, state: null },
+  scriptSignKey: null,
 }
 
 /** @throws ConfigError, ScriptError, LogPathError; nothing of the new generation is left behind then. */
@@ -82,12 +90,19 @@ export async function compileGeneration(model: Model, options: CompileOptions): 
   const zones = new LimitZones(http.limitZones, options.previous?.limitZones ?? null, options.limits)
   link.counts ??= zones.scripts
   const logFiles = new LogFiles({ prefix, report: (level, message) => services.log(level, message, null) })
-  const upstreams = new Upstreams(options.previous?.upstreams ?? null, options.onPeer)
+  const upstreams = new Upstreams(
+    options.previous?.upstreams ?? null,
+    options.onPeer,
+    options.peerCounts,
+    options.changedServers,
+  )
   const settings = inherit(DEFAULTS, http.settings) as Effective
   held.setFetch(fetchSurroundings(upstreams, options.fetchAgents ?? new FetchAgents(), settings))
   const scripts = new ScriptSet({ scripts: held, link, services, generation: id, probe: options.probe })
   try {
-    await upstreams.load(http.upstreams, binder, stores)
+    const watches = options.previous?.upstreams.watches ?? new NameWatches(logOf(services))
+    const sources = new ServerSources({ ...settings, store: stores.store, watches, log: logOf(services) })
+    await upstreams.load(http.upstreams, binder, stores, sources)
     const targets = new ProxyTargets(upstreams)
     await targets.load(http)
     await scripts.load(http)
@@ -131,8 +146,11 @@ export async function compileGeneration(model: Model, options: CompileOptions): 
 
 /** For a generation that none comes after. */
 function aloneScripts(services: Services): GenerationScripts {
-  const log = (level: LogLevel, message: string) => services.log(level, message, null)
-  return new ScriptRegistry({ log, swap: () => undefined }).planAll('start')
+  return new ScriptRegistry({ log: logOf(services), swap: () => undefined }).planAll('start')
+}
+
+function logOf(services: Services): (level: LogLevel, message: string) => void {
+  return (level, message) => services.log(level, message, null)
 }
 
 interface Shared {

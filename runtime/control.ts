@@ -52,7 +52,7 @@ export interface Control {
   companion: Companion | null
   /** What each process counts (`GatewayMetrics.read`). */
   metrics(): Promise<readonly (readonly MetricFamily[])[]>
-  /** A server of an upstream group that comes, goes or changes, in all workers. @throws Error that says what is wrong */
+  /** A server of an upstream group that comes, goes or changes, in all workers or in none. @throws ServerChangeError */
   changeServer(change: ServerChange): Promise<void>
   /** Log files are opened again under their names. */
   reopen(): Promise<void>

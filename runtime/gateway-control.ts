@@ -12,11 +12,12 @@ import type {
 import type { Gateway } from './gateway.ts'
 import { GatewayMetrics } from './gateway-metrics.ts'
 import { reportOf, upstreamsOf } from './gateway-report.ts'
+import { InTurn } from './lib/in-turn.ts'
 import type { MetricFamily } from './observe/metrics.ts'
 import type { LogLevel } from './phases.ts'
 import type { HistoryEntry, ScriptStatus } from './script-registry.ts'
 import type { ScriptsSnapshot } from './script-snapshot.ts'
-import { changeServer } from './server-changes.ts'
+import { addressesFor, groupNamed, keepServers, plannedServers } from './server-changes.ts'
 import type { Change, SwapResult } from './swap.ts'
 import { VERSION } from './version.ts'
 
@@ -24,6 +25,7 @@ export class GatewayControl implements Control {
   readonly #gateway: Gateway
   readonly #load: LoadConfig
   readonly #metrics: GatewayMetrics
+  readonly #reloads = new InTurn()
   companion: Companion | null = null
   files: readonly SourceFile[]
 
@@ -69,7 +71,11 @@ export class GatewayControl implements Control {
     return upstreamsOf(this.#gateway)
   }
 
-  async reload(): Promise<ReloadResult> {
+  reload(): Promise<ReloadResult> {
+    return this.#reloads.run(() => this.#reload())
+  }
+
+  async #reload(): Promise<ReloadResult> {
     const { model, problems, files } = this.#load()
     if (model === null) return { problems, swap: null }
     const swap = await swapTogether(this.companion, model, () => this.#gateway.reload(model))
@@ -90,7 +96,16 @@ export class GatewayControl implements Control {
   }
 
   async changeServer(change: ServerChange): Promise<void> {
-    changeServer(this.#gateway.generation.upstreams, change)
+    const addresses = await addressesFor(change)
+    await this.#reloads.run(async () => {
+      const { upstreams } = this.#gateway.generation
+      const live = groupNamed(upstreams, change.group)
+      const stored = upstreams.named(change.group)!.stored
+      if (stored !== null) return stored.change(change, addresses, live)
+      const servers = plannedServers(live, change, addresses)
+      keepServers(upstreams.named(change.group)!.model!, servers)
+      live.replace(servers)
+    })
   }
 
   async snapshot(): Promise<ScriptsSnapshot> {

@@ -123,7 +123,11 @@ function upstreamCalls({ upstreams }: Traffic): MetricFamily[] {
 }
 
 function peers({ generation }: Gateway): MetricFamily[] {
-  const groups = generation.upstreams.all.map(({ group, pool }) => ({ upstream: group.name, group, pool }))
+  const groups = generation.upstreams.all.map(({ live, pool }) => ({
+    upstream: live.name,
+    group: live.group,
+    pool,
+  }))
   const each = groups.flatMap(({ upstream, group }) =>
     group.peers.map((peer) => ({ labels: { upstream, peer: peer.address.text }, peer, now: group.now })),
   )

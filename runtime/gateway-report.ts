@@ -25,7 +25,7 @@ export function reportOf(gateway: Gateway): WorkerReport {
 }
 
 export function upstreamsOf(gateway: Gateway): UpstreamStatus[] {
-  return gateway.generation.upstreams.all.map(({ group }) => ({
+  return gateway.generation.upstreams.all.map(({ live: { group } }) => ({
     name: group.name,
     method: group.method,
     shared: group.shared,

@@ -25,7 +25,9 @@ import type { MachineLimits } from './store/machine-limits.ts'
 import type { Store } from './store/store.ts'
 import { type StoreSet, Stores } from './stores.ts'
 import { type Change, endingWith, type PreparedSwap, type SwapResult } from './swap.ts'
+import type { PeerCounts } from './upstream/peer-counts.ts'
 import type { PeerListener } from './upstream/peer-news.ts'
+import type { ChangedServers } from './upstreams.ts'
 import { VERSION } from './version.ts'
 
 export interface GatewayOptions {
@@ -41,6 +43,10 @@ export interface GatewayOptions {
   readonly worker?: number
   /** Hears of failures of peers in groups with a `zone`. */
   readonly onPeer?: PeerListener
+  /** Counts their requests, over all processes that serve the same. */
+  readonly peerCounts?: PeerCounts
+  /** Upstream groups whose servers were changed since they were configured, for the first generation. */
+  readonly changedServers?: ChangedServers
   /** Removes the file of a unix socket that nobody listens behind any more; default: the gateway does. */
   readonly clearPath?: (path: string) => Promise<void>
   /** Is told that a script was taken out of service, and sees to a generation without it; default: the gateway does. */
@@ -398,6 +404,8 @@ export class Gateway {
       stores,
       fetchAgents: this.#fetchAgents,
       onPeer: this.#options.onPeer,
+      peerCounts: this.#options.peerCounts,
+      changedServers: this.#generation === null ? this.#options.changedServers : undefined,
       limits: this.#options.limits,
       onRetired: (generation) => this.#onRetired(generation),
     })

@@ -213,9 +213,15 @@ export interface HookRequest {
   /** True once the request is over (client gone, aborted): the engine drops pending work for it. */
   readonly closed: boolean
   /** Reads the whole request body, then calls back (at once or later) with it, or with an error. */
-  readBody(done: (error: Error | null, body: Uint8Array) => void): void
+  readBody(done: (error: BodyFailure | null, body: Uint8Array) => void): void
   /** One line on the error log with this request's context. */
   log(level: LogLevel, message: string): void
+}
+
+/** Why the body of a request cannot be read. The message is safe for the script. */
+export interface BodyFailure extends Error {
+  /** The client is to blame, and this is what it is answered unless the script says otherwise. */
+  readonly status?: number
 }
 
 /** A variable resolved once by name, read many times. */
@@ -323,6 +329,25 @@ export interface ScriptMap {
   owe(key: string, value: MapValue): void
 }
 
+/** A raw command: its name in capitals, and its words. Texts are no byte strings. */
+export type RedisCommand = readonly [name: string, ...words: (string | Uint8Array)[]]
+
+/** What Redis gave as the answer; `refusal`: its error, which may stand among the elements of an array as well. */
+export type RedisReply = null | number | Uint8Array | { readonly refusal: string } | readonly RedisReply[]
+
+/** The Redis of the configuration as scripts have it. */
+export interface ScriptRedis {
+  /** Begins the keys that are not the scripts'. */
+  readonly prefix: string
+  /** Scripts may run Lua there. */
+  readonly allowsEval: boolean
+  /**
+   * Sends commands in one go; they have been checked. @param atomic nothing comes between them. Rejects with a StoreError
+   * when Redis cannot be asked.
+   */
+  send(commands: readonly RedisCommand[], atomic: boolean): Promise<readonly RedisReply[]>
+}
+
 /** The time that a sandbox goes by. */
 export interface ScriptClock {
   /** ms since the epoch. */
@@ -378,10 +403,16 @@ export interface ScriptHost {
   variable(name: string): VariableAccess | null
   /** Compiles a string with nginx variables, e.g. `'$scheme://$host'`. @throws Error naming an unknown variable. */
   template(text: string): (request: HookRequest) => string
+  /** Is kept up to date with whose hook or continuation runs; null: nobody's. Absent: nobody wants to know. */
+  readonly running?: { request: HookRequest | null }
+  /** What `Math.random` gives: from 0 to below 1. Absent: what the sandbox makes up. */
+  readonly random?: () => number
   /** Makes an HTTP request, as far as `script_allow_fetch` lets it. Never throws. */
   fetch(request: FetchRequest, events: FetchEvents): FetchCall
   /** A `session_map`; undefined: there is none of that name. Absent: there are none at all. */
   readonly map?: (name: string) => ScriptMap | undefined
+  /** For `sluice:redis`. Absent: the store is no Redis, and a script that wants it is refused. */
+  readonly redis?: ScriptRedis
   /** What `sluice:limit` counts by. Absent: nothing is counted, and everything is allowed. */
   readonly limits?: ScriptRates
   /** A line on the error log outside any request. */

@@ -23,8 +23,8 @@ export function fetchSurroundings(
     findGroup(name, request) {
       const upstream = upstreams.named(name)
       if (upstream === undefined) return null
-      const { group, key } = upstream
-      return { group, key: key === null || request === null ? '' : key(request as Exchange) }
+      const { live, key } = upstream
+      return { group: live.group, key: key === null || request === null ? '' : key(request as Exchange) }
     },
     resolver: new Lookups(new NameResolver({ servers, valid, ipv4, ipv6, timeout })),
     agents,

@@ -28,6 +28,7 @@ import { type FollowedScript, followScript } from './script-follow.ts'
 import { scriptHost } from './script-host.ts'
 import type { ScriptLink } from './script-link.ts'
 import { scriptRates } from './script-rates.ts'
+import { scriptRedis } from './script-redis.ts'
 import { shadowHost } from './script-shadow.ts'
 import type { LoadedScript, ScriptRole } from './script-versions.ts'
 import type { Upstream } from './upstreams.ts'
@@ -162,7 +163,8 @@ export class ScriptSet {
       store: () => link.stores!.store,
       log: (level, message) => services.log(level, message, null),
     })
-    const host = { ...scriptHost(link.binder, services, generation, fetch, map), limits }
+    const redis = link.stores === null ? undefined : scriptRedis(link.stores)
+    const host = { ...scriptHost(link.binder, services, generation, fetch, map), limits, redis }
     return this.#probe === null ? host : this.#probe.host(host)
   }
 

@@ -261,7 +261,7 @@ class ShadowRun implements Answers {
   pick({ method, key }: Pick): number {
     const view = this.#x.balancer
     if (!(view instanceof UpstreamChoice)) return -1
-    const { group } = view.target
+    const { group } = view
     if (this.#selection === null || this.#selection.group !== group) {
       this.#selection = new Selection(group, '')
       for (const { index } of group.peers)

@@ -39,3 +39,16 @@ export interface HoldSnapshot {
   readonly reason: string
   readonly stamp: string
 }
+
+/** A file as it was written, of the version that serves; null: nothing of it does. */
+export function textIn(file: string, { files, versions }: ScriptsSnapshot): string | null {
+  for (const { current } of files) {
+    if (current === null) continue
+    const { file: own, main, paths, written, sources } = versions[current].modules
+    const text = (id: string): string | null => written.get(id) ?? sources.get(id) ?? null
+    // A script may be named through a link.
+    if (own === file) return text(main)
+    for (const [id, path] of paths) if (path === file) return text(id)
+  }
+  return null
+}

@@ -135,10 +135,15 @@ declare namespace Sluice {
     internalRedirect(uri: string): void
     /** Leaves the request to what the configuration says. */
     decline(): void
+    /**
+     * The body, as UTF-8. Like the others it rejects when the body is too large, with an error of `status` 413; uncaught,
+     * that is what the client is answered.
+     */
     readText(): Promise<string>
+    /** The body, parsed. Rejects when it is no JSON: the client is answered 400, unless the error is caught. */
     // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse
     readJSON(): Promise<any>
-    /** The fields of a form as `application/x-www-form-urlencoded`. */
+    /** The fields of a form as `application/x-www-form-urlencoded`; of another type, the client is answered 415. */
     readForm(): Promise<Record<string, string | string[]>>
     readBytes(): Promise<Uint8Array>
   }
@@ -1005,5 +1010,101 @@ declare module 'sluice:store' {
   export class StoreError extends Error {
     constructor(code: StoreErrorCode, message: string)
     readonly code: StoreErrorCode
+  }
+}
+
+declare module 'sluice:redis' {
+  /** An array stands for its elements. */
+  export type Word = string | number | Uint8Array | readonly Word[]
+
+  /** What Redis gives for text is a text (UTF-8), or with `bytes` a Uint8Array. */
+  export type Reply<T = string> = T | number | null | RedisError | Reply<T>[]
+
+  /** Sends one command; its reply. Rejects with a RedisError. */
+  export function call<T = Reply>(command: string, ...words: Word[]): Promise<T>
+
+  /** As `call`; what Redis gives as text comes as a Uint8Array. */
+  export function bytes<T = Reply<Uint8Array>>(command: string, ...words: Word[]): Promise<T>
+
+  /** Sends many commands at once, such as `[['GET', 'a'], ['TTL', 'a']]`: their replies, of which each may be a RedisError. */
+  export function pipeline(commands: readonly (readonly [string, ...Word[]])[]): Promise<Reply[]>
+
+  /** The same with nothing between them. If one cannot even be queued, none is done. */
+  export function transaction(commands: readonly (readonly [string, ...Word[]])[]): Promise<Reply[]>
+
+  export function get(key: Word): Promise<string | null>
+
+  /** `options` as Redis has them: `'EX', 60, 'NX'`. `'OK'`, or null where a condition was not met. */
+  export function set(key: Word, value: Word, ...options: Word[]): Promise<string | null>
+
+  /** How many of them there were. */
+  export function del(...keys: Word[]): Promise<number>
+
+  /** How many of them there are. */
+  export function exists(...keys: Word[]): Promise<number>
+
+  /** The new number; `by` is 1 unless it is given. */
+  export function incr(key: Word, by?: number): Promise<number>
+
+  /** 1, or 0 where there is nothing. */
+  export function expire(key: Word, seconds: number): Promise<number>
+
+  /** Seconds; -1: for ever; -2: there is nothing. */
+  export function ttl(key: Word): Promise<number>
+
+  export function hget(key: Word, field: Word): Promise<string | null>
+
+  /** How many fields are new. */
+  export function hset(
+    key: Word,
+    ...fields: (Word | Readonly<Record<string, string | number>>)[]
+  ): Promise<number>
+
+  /** An object without a prototype; empty when there is nothing. */
+  export function hgetall(key: Word): Promise<Record<string, string>>
+
+  /** How many of them there were. */
+  export function hdel(key: Word, ...fields: Word[]): Promise<number>
+
+  /** How many are new. */
+  export function sadd(key: Word, ...members: Word[]): Promise<number>
+
+  /** How many of them there were. */
+  export function srem(key: Word, ...members: Word[]): Promise<number>
+
+  export function smembers(key: Word): Promise<string[]>
+
+  export function sismember(key: Word, member: Word): Promise<boolean>
+
+  /** Scores and members, after Redis's options; how many are new. */
+  export function zadd(key: Word, ...scores: Word[]): Promise<number | string | null>
+
+  /** How many of them there were. */
+  export function zrem(key: Word, ...members: Word[]): Promise<number>
+
+  /** Members; with `'WITHSCORES'` each is followed by its score. */
+  export function zrange(key: Word, start: Word, stop: Word, ...options: Word[]): Promise<string[]>
+
+  /** The new length. */
+  export function lpush(key: Word, ...values: Word[]): Promise<number>
+
+  /** The new length. */
+  export function rpush(key: Word, ...values: Word[]): Promise<number>
+
+  export function lrange(key: Word, start: number, stop: number): Promise<string[]>
+
+  /** How many have received it. */
+  export function publish(channel: Word, message: Word): Promise<number>
+
+  /** Runs Lua in Redis, where `store` has `allow_eval`. */
+  function evaluate<T = Reply>(lua: string, keys?: readonly Word[], args?: readonly Word[]): Promise<T>
+
+  export { evaluate as eval }
+
+  /** No reply, or Redis's own error, whose first word is the code. */
+  export class RedisError extends Error {
+    constructor(code: string, message: string)
+    /** `timeout`, `unavailable`, `too_large`; or Redis's own, such as `WRONGTYPE`. */
+    readonly code: string
   }
 }

@@ -5,6 +5,7 @@ import { ADMIN_DIRECTIVES } from './directives-admin.ts'
 import { CORE_DIRECTIVES } from './directives-core.ts'
 import { FILE_DIRECTIVES } from './directives-files.ts'
 import { FILTER_DIRECTIVES } from './directives-filters.ts'
+import { FLEET_DIRECTIVES } from './directives-fleet.ts'
 import { HEADER_DIRECTIVES } from './directives-headers.ts'
 import { INERT_DIRECTIVES } from './directives-inert.ts'
 import { LIMIT_DIRECTIVES } from './directives-limit.ts'
@@ -39,6 +40,7 @@ for (const row of [
   ...STICKY_DIRECTIVES,
   ...SCRIPT_DIRECTIVES,
   ...STORE_DIRECTIVES,
+  ...FLEET_DIRECTIVES,
   ...ADMIN_DIRECTIVES,
   ...WEB_SOCKET_DIRECTIVES,
   ...INERT_DIRECTIVES,

@@ -92,7 +92,10 @@ export function parseCanary(call: Call): void {
   if (script !== undefined) scripts[scripts.length - 1] = { ...script, canary }
 }
 
-const UNSET = { percent: 0, key: null, maxErrors: 100, maxLatency: null, minCalls: 50 }
+/** What a canary is held to where nothing else is said. */
+export const CANARY_GUARD = { maxErrors: 100, maxLatency: null, minCalls: 50 }
+
+const UNSET = { percent: 0, key: null, ...CANARY_GUARD }
 
 function readWords(call: Call, words: readonly Word[], draft: Draft): CanaryModel {
   const seen = new Set<string>()

@@ -17,11 +17,15 @@ import {
   readTime,
   size,
   time,
+  UPSTREAM,
 } from './directive.ts'
 import type { Word } from './lexer.ts'
 import type { Call } from './scope.ts'
 import { hasVariables } from './template.ts'
 import { parseSize } from './values.ts'
+
+/** An `upstream` block may have a resolver of its own. */
+const RESOLVING = [...HTTP_LOCATION, ...UPSTREAM]
 
 export const CORE_DIRECTIVES: readonly Directive[] = [
   // requests
@@ -69,8 +73,8 @@ export const CORE_DIRECTIVES: readonly Directive[] = [
   flag('msie_padding', HTTP_LOCATION, 'msiePadding'),
   size('subrequest_output_buffer_size', HTTP_LOCATION, 'subrequestOutputBufferSize'),
 
-  { name: 'resolver', in: HTTP_LOCATION, args: '1+', once: true, parse: parseResolver },
-  time('resolver_timeout', HTTP_LOCATION, 'resolverTimeout'),
+  { name: 'resolver', in: RESOLVING, args: '1+', once: true, parse: parseResolver },
+  time('resolver_timeout', RESOLVING, 'resolverTimeout'),
 ]
 
 function parseResolver(call: Call): void {
@@ -88,13 +92,16 @@ function parseResolver(call: Call): void {
       else ipv6 = value === 'on'
     } else if (name !== 'status_zone') invalidParameter(call, word, '"valid=TIME", "ipv4=off" or "ipv6=off"')
   }
+  if (!ipv4 && !ipv6)
+    call.run.error(call.where, 'names without IPv4 and IPv6 have no addresses; leave one of them on')
   call.scope.settings.resolver = { servers, valid, ipv4, ipv6 }
 }
 
 /** Name servers are given by address: who would look their name up? */
 function readNameServer(call: Call, word: Word): string {
+  const [, port = '53'] = /:(\d+)$/.exec(word.text.replace(/^\[[^\]]*\]$/, '')) ?? []
   const host = word.text.replace(/:\d{1,5}$/, '').replace(/^\[|\]$/g, '')
-  if (isIP(host) === 0 && host !== 'localhost')
+  if ((isIP(host) === 0 && host !== 'localhost') || Number(port) < 1 || Number(port) > 65_535)
     invalidParameter(call, word, 'the address of a name server, such as "127.0.0.1:53"')
   return word.text.replace(/^localhost/, '127.0.0.1')
 }

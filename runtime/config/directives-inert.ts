@@ -13,7 +13,6 @@ import {
   readCount,
   readOffset,
   readTime,
-  UPSTREAM,
 } from './directive.ts'
 import type { Word } from './lexer.ts'
 import type { Call, Context } from './scope.ts'
@@ -43,7 +42,6 @@ function missed(args: Arity, contexts: readonly Context[], names: string): Direc
 export const INERT_DIRECTIVES: readonly Directive[] = [
   ...missed('1', MAIN, 'worker_rlimit_nofile worker_rlimit_core working_directory load_module'),
   ...missed('1-2', MAIN, 'user'),
-  ...missed('1+', UPSTREAM, 'resolver'),
 
   ...inert(readTime, MAIN, 'timer_resolution'),
   ...inert(parseFlag, MAIN, 'pcre_jit quic_bpf ssl_object_cache_inheritable'),
@@ -81,7 +79,6 @@ export const INERT_DIRECTIVES: readonly Directive[] = [
     'aio_write tcp_nopush msie_refresh open_file_cache_errors open_file_cache_events gzip_no_buffer ssi_ignore_recycled_buffers',
   ),
   ...inert(readTime, HTTP_LOCATION, 'open_file_cache_valid'),
-  ...inert(readTime, UPSTREAM, 'resolver_timeout'),
   ...free('1', HTTP_LOCATION, 'aio directio'),
   ...free('1-2', HTTP_LOCATION, 'open_file_cache'),
   ...free('1-4', HTTP_LOCATION, 'proxy_temp_path fastcgi_temp_path uwsgi_temp_path scgi_temp_path'),

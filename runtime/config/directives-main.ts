@@ -55,6 +55,8 @@ function parseHttp(call: Call): void {
     sessionMaps: [],
     limitZones: [],
     admin: null,
+    scriptFleet: { where: call.where, on: true, name: null, state: null },
+    scriptSignKey: null,
   }
   run.interpret(call.block, openScope(call.scope, { context: 'http', settings: run.http.settings }))
 }

@@ -123,6 +123,7 @@ function readLearn(call: Call, kind: Word, words: readonly Word[]): StickyModel 
     where: call.where,
     creates: [],
     lookups: [],
+    header: false,
     map: '',
   }
   const zone = { name: '', size: 0, timeout: 600_000 }
@@ -150,7 +151,11 @@ function readLearnWord(
   zone: { name: string; size: number; timeout: number },
 ): void {
   const [name, value] = split(word)
-  if (word.text === 'header' || word.text === 'sync') return
+  if (word.text === 'sync') return
+  if (word.text === 'header') {
+    model.header = true
+    return
+  }
   if (name === 'create') model.creates = [...model.creates, ...variable(call, word, value)]
   else if (name === 'lookup') model.lookups = [...model.lookups, ...variable(call, word, value)]
   else if (name === 'timeout') {

@@ -71,6 +71,7 @@ function readAddress(text: string): Draft | null {
     tls: scheme === 'rediss',
     tlsCa: null,
     prefix: 'sluice:',
+    allowEval: false,
   }
   if (scheme === 'redis+unix') {
     draft.path = path === undefined ? null : decodeBytes(path)
@@ -104,7 +105,8 @@ function withoutPassword(text: string): string {
   return text.replace(/:[^:@/]*@/, ':…@')
 }
 
-const REDIS_WORDS = '"cluster", "sentinel=NAME", "prefix=TEXT", "password_file=FILE" or "tls_ca=FILE"'
+const REDIS_WORDS =
+  '"cluster", "sentinel=NAME", "prefix=TEXT", "password_file=FILE", "tls_ca=FILE" or "allow_eval"'
 
 function readRedisWord(call: Call, word: Word, draft: Draft): void {
   const [, name = word.text, value = ''] = /^([a-z_]+)=(.*)$/s.exec(word.text) ?? []
@@ -113,7 +115,8 @@ function readRedisWord(call: Call, word: Word, draft: Draft): void {
       call.run.error(word.where, 'a store is a cluster or has a sentinel; remove one')
     draft.mode = word.text === 'cluster' ? 'cluster' : 'sentinel'
     if (draft.mode === 'sentinel') draft.sentinel = decodeBytes(value)
-  } else if (name === 'prefix' && /^[\w:.-]{1,64}$/.test(value)) draft.prefix = value
+  } else if (word.text === 'allow_eval') draft.allowEval = true
+  else if (name === 'prefix' && /^[\w:.-]{1,64}$/.test(value)) draft.prefix = value
   else if (name === 'prefix')
     invalidParameter(call, word, 'letters, digits, ":", ".", "_" and "-", such as "prefix=sluice:"')
   else if (name === 'password_file' && value !== '')
@@ -136,6 +139,13 @@ function parseSessionMap(call: Call): void {
   const http = call.run.http!
   if (!/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/.test(name.text)) {
     call.run.error(name.where, `invalid map name "${name.text}"; write letters, digits, "_" and "-"`)
+    return
+  }
+  if (name.text === 'upstreams') {
+    call.run.error(
+      name.where,
+      'the map "upstreams" holds the lists of "upstream_from_store"; choose another name',
+    )
     return
   }
   if (http.sessionMaps.some((map) => map.name === name.text)) {

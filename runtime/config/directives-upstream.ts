@@ -1,4 +1,5 @@
 /** Rows of `upstream` blocks: servers, balancing methods, idle connections. */
+import { isIP } from 'node:net'
 import {
   type Directive,
   HTTP,
@@ -11,7 +12,7 @@ import {
 import type { Word } from './lexer.ts'
 import type { UpstreamModel, UpstreamServerModel } from './model.ts'
 import { type Call, type Draft, openScope, type UpstreamDraft } from './scope.ts'
-import { parseCount, parseEndpoint, parseOffset, parseTime } from './values.ts'
+import { type Endpoint, parseCount, parseEndpoint, parseOffset, parseTime } from './values.ts'
 
 type Method = UpstreamModel['method']
 type Keepalive = Draft<UpstreamModel['keepalive']>
@@ -23,7 +24,9 @@ export const UPSTREAM_DIRECTIVES: readonly Directive[] = [
   { name: 'ip_hash', in: UPSTREAM, args: 'none', parse: (call) => choose(call, 'ip_hash') },
   { name: 'least_conn', in: UPSTREAM, args: 'none', parse: (call) => choose(call, 'least_conn') },
   { name: 'random', in: UPSTREAM, args: '0-2', parse: parseRandom },
+  { name: 'upstream_from_store', in: UPSTREAM, args: '1', once: true, parse: parseFromStore },
   { name: 'zone', in: UPSTREAM, args: '1-2', once: true, parse: parseZone },
+  { name: 'state', in: UPSTREAM, args: '1', once: true, parse: parseState },
   { name: 'keepalive', in: UPSTREAM, args: '1-2', once: true, parse: parseKeepalive },
   {
     name: 'keepalive_requests',
@@ -59,33 +62,57 @@ function parseUpstream(call: Call): void {
     hashKey: null,
     zone: null,
     keepalive: { ...DEFAULT_KEEPALIVE },
+    resolver: null,
+    resolverTimeout: null,
+    fromStore: null,
     sticky: null,
+    state: null,
     scripts: [],
     scriptLimits: null,
     scriptOnError: null,
     scriptAllowFetch: null,
     scriptEjectAfter: null,
   }
-  run.interpret(call.block, openScope(call.scope, { context: 'upstream', upstream }))
+  const inside = openScope(call.scope, { context: 'upstream', upstream })
+  run.interpret(call.block, inside)
+  upstream.resolver = inside.settings.resolver ?? null
+  upstream.resolverTimeout = inside.settings.resolverTimeout ?? null
   if (run.upstreamNames.has(name.toLowerCase())) {
     run.error(args[0]!.where, `duplicate upstream "${name}"; choose another name`)
     return
   }
   run.upstreamNames.add(name.toLowerCase())
   upstreams.push(upstream)
-  const given = call.block.some((line) => line.name.text === 'server')
-  if (!given) {
+  checkSource(call, upstream)
+  for (const server of upstream.servers) checkServer(call, upstream, server)
+}
+
+/** Where the servers come from: the block, a file, the store. */
+function checkSource({ run, where, block }: Call, upstream: UpstreamDraft): void {
+  const { name } = upstream
+  const given = block.some((line) => line.name.text === 'server')
+  if (upstream.state !== null && given) {
+    run.error(
+      where,
+      `"server" cannot stand beside "state" in upstream "${name}"; move the lines into its file, or remove "state"`,
+    )
+  }
+  if (upstream.state !== null && upstream.fromStore !== null)
+    run.error(where, `the servers of upstream "${name}" are kept in a file or in the store; remove one`)
+  if (!given && upstream.state === null && upstream.fromStore === null) {
     run.error(where, `no servers are inside upstream "${name}"; write "server ADDRESS;"`)
-    return
   }
-  for (const server of upstream.servers) {
-    if (server.backup && NO_BACKUP.includes(upstream.method)) {
-      run.error(
-        server.where,
-        `the balancing method "${upstream.method}" does not support "backup"; remove it`,
-      )
-    }
-  }
+}
+
+function checkServer({ run }: Call, { method, state }: UpstreamDraft, server: UpstreamServerModel): void {
+  const { where, backup, service } = server
+  if (service !== '' && state !== null)
+    run.error(
+      where,
+      'a state file keeps single servers, not a service; write it into a block without "state"',
+    )
+  if (backup && NO_BACKUP.includes(method))
+    run.error(where, `the balancing method "${method}" does not support "backup"; remove it`)
 }
 
 function parseServer(call: Call): void {
@@ -102,6 +129,8 @@ function parseServer(call: Call): void {
     down: false,
     drain: false,
     route: '',
+    resolve: false,
+    service: '',
   }
   for (const parameter of parameters) readServerParameter(call, parameter, server)
   const endpoint = parseEndpoint(word.text, {})
@@ -111,6 +140,7 @@ function parseServer(call: Call): void {
       `${endpoint} in upstream server "${word.text}"; write "HOST", "HOST:PORT" or "unix:PATH"`,
     )
   } else {
+    checkService(call, server, endpoint)
     scope.upstream!.servers.push(server)
   }
 }
@@ -118,20 +148,47 @@ function parseServer(call: Call): void {
 function readServerParameter(call: Call, word: Word, server: Draft<UpstreamServerModel>): void {
   const [, key = '', value = ''] = /^([a-z_]+)(?:=(.*))?$/s.exec(word.text) ?? []
   const isWord = word.text === key
-  if (isWord && (key === 'backup' || key === 'down' || key === 'drain')) server[key] = true
-  else if (isWord && key === 'resolve') refuseUnbuilt(call, word)
+  if (isWord && ['backup', 'down', 'drain', 'resolve'].includes(key)) server[key as 'resolve'] = true
   else if (isWord) invalidParameter(call, word, SERVER_PARAMETERS)
   else if (key === 'weight') readNumber(call, word, value, 1, (number) => (server.weight = number))
   else if (key === 'max_fails') readNumber(call, word, value, 0, (number) => (server.maxFails = number))
   else if (key === 'max_conns') readNumber(call, word, value, 0, (number) => (server.maxConns = number))
   else if (key === 'fail_timeout') readFailTimeout(call, word, value, server)
   else if (key === 'route') readRoute(call, word, value, server)
-  else if (['service', 'slow_start'].includes(key)) refuseUnbuilt(call, word)
+  else if (key === 'service') server.service = readService(call, word, value)
+  else if (key === 'slow_start') refuseUnbuilt(call, word)
   else invalidParameter(call, word, SERVER_PARAMETERS)
 }
 
 const SERVER_PARAMETERS =
-  '"weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "route=TEXT", "backup", "drain" or "down"'
+  '"weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "route=TEXT", "resolve", "service=NAME", "backup", "drain" or "down"'
+
+/** Labels of a name in DNS. */
+function readService(call: Call, word: Word, value: string): string {
+  if (/^[\w-]{1,63}(?:\.[\w-]{1,63}){0,3}$/.test(value)) return value
+  invalidParameter(call, word, 'the name of a service, such as "service=http" or "service=_http._tcp"')
+  return ''
+}
+
+/** As nginx: records of a service name hosts and ports themselves. */
+function checkService(call: Call, server: Draft<UpstreamServerModel>, endpoint: Endpoint): void {
+  const { run, where } = call
+  if (server.service === '') return
+  const said = `the service "${server.service}" of "${server.name}"`
+  if (!server.resolve) run.error(where, `${said} is looked up while it serves; add "resolve"`)
+  if (endpoint.kind !== 'inet' || isIP(endpoint.host) !== 0)
+    run.error(where, `${said} needs a name whose records say where it is; write a domain name`)
+  else if (endpoint.port !== null)
+    run.error(where, `${said} has the ports of its records; remove ":${endpoint.port}"`)
+}
+
+/** Of a key in the store: what is after the name of the map. */
+function parseFromStore(call: Call): void {
+  const [word] = call.args as [Word]
+  call.scope.upstream!.fromStore = word.text
+  if (!/^[\w.-]{1,64}$/.test(word.text))
+    invalidValue(call, word, 'at most 64 letters, digits, "_", "." and "-"')
+}
 
 /** nginx's bound; a cookie's value holds neither spaces nor what ends it. */
 function readRoute(call: Call, word: Word, value: string, server: Draft<UpstreamServerModel>): void {
@@ -189,6 +246,30 @@ function parseRandom(call: Call): void {
     return
   }
   choose(call, first ? 'random two' : 'random')
+}
+
+/** The servers as they were left; a file that is not there yet holds none. */
+function parseState(call: Call): void {
+  const { run, scope, args } = call
+  const [word] = args as [Word]
+  const upstream = scope.upstream!
+  const path = run.prefixed(word.text)
+  const other = run.http!.upstreams.find(({ state }) => state === path)
+  upstream.state = path
+  if (other !== undefined) {
+    run.error(word.where, `upstream "${other.name}" has the state file "${path}" already; choose another one`)
+    return
+  }
+  for (const statement of run.statementsOf(path)) {
+    const { name, block } = statement
+    if (name.text === 'server' && block === null)
+      run.interpret([statement], openScope(scope, { context: 'upstream', upstream }))
+    else
+      run.error(
+        name.where,
+        `"${name.text}" cannot stand in the state file of an upstream; it holds "server" lines`,
+      )
+  }
 }
 
 /** The size is nginx's: here a peer takes what it takes. */

@@ -86,6 +86,20 @@ export interface HttpModel {
   readonly limitZones: readonly LimitZoneModel[]
   /** The admin API; null: there is none. */
   readonly admin: AdminModel | null
+  readonly scriptFleet: ScriptFleetModel
+  /** `script_sign_key`; null: versions of the fleet are not signed. */
+  readonly scriptSignKey: { readonly where: Where; readonly file: string } | null
+}
+
+/** `script_fleet`: machines that share a Redis share their scripts. */
+export interface ScriptFleetModel {
+  readonly where: Where
+  /** Without a Redis there is nobody to share with. */
+  readonly on: boolean
+  /** What this machine is called; null: what its state file says, or else its host's name and some digits. */
+  readonly name: string | null
+  /** File that holds what this machine has taken over, absolute; null: one named after the configuration, below the prefix. */
+  readonly state: string | null
 }
 
 /** `admin` */
@@ -125,6 +139,8 @@ export interface RedisModel {
   readonly tlsCa: string | null
   /** Begins every key. */
   readonly prefix: string
+  /** Scripts may run Lua in it (`allow_eval`). */
+  readonly allowEval: boolean
 }
 
 /** `session_map` */
@@ -342,7 +358,15 @@ export interface UpstreamModel {
     readonly timeout: number // 60 s
     readonly time: number // 1 h
   }
+  /** Where names of `resolve` servers are asked for; null: as the `http` block says. */
+  readonly resolver: ResolverModel | null
+  /** ms; null: as the `http` block says. */
+  readonly resolverTimeout: number | null
+  /** `upstream_from_store`: the key of a list that goes before the servers here; null: there is none. */
+  readonly fromStore: string | null
   readonly sticky: StickyModel | null
+  /** File that keeps the servers, absolute (`state`); `servers` are what it held when it was read. null: there is none. */
+  readonly state: string | null
   readonly scripts: ScriptModel[]
   readonly scriptLimits: Partial<ScriptLimits> | null
   readonly scriptOnError: 'closed' | 'open' | null
@@ -371,6 +395,7 @@ export type StickyModel =
       readonly where: Where
       readonly creates: readonly Template[]
       readonly lookups: readonly Template[]
+      readonly header: boolean // false
       /** The session map that its zone stands for. */
       readonly map: string
     }
@@ -389,6 +414,10 @@ export interface UpstreamServerModel {
   readonly drain: boolean
   /** What `sticky` knows it by; '': a hash of its address. */
   readonly route: string
+  /** Its name is looked up again while it serves. */
+  readonly resolve: boolean
+  /** `service=`: the SRV records of the name that make servers of their own; '': none. */
+  readonly service: string
 }
 
 export interface ScriptModel {

@@ -2,7 +2,7 @@
  * What the directives of one block write into, and what the whole run shares. The rows of the directive table see a
  * configuration only through these; they know neither the text nor each other.
  */
-import { readFileSync } from 'node:fs'
+import { accessSync, readFileSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { systemPath } from '../lib/system-path.ts'
 import type { Word } from './lexer.ts'
@@ -23,7 +23,7 @@ import type {
 } from './model.ts'
 import { translatePattern } from './pattern.ts'
 import { decodeBytes, nearest, type Problems } from './problems.ts'
-import type { Statement } from './reader.ts'
+import { ConfigReader, type Statement } from './reader.ts'
 import { literalTemplate, parseTemplate } from './template.ts'
 import {
   BUILTIN_VARIABLES,
@@ -193,6 +193,24 @@ export class Run {
   /** A path beside the configuration file. */
   besideConfig(path: string): string {
     return isAbsolute(path) ? path : this.#folder + path
+  }
+
+  /** The statements of a file that is not the operator's; none where there is no such file. */
+  statementsOf(path: string): readonly Statement[] {
+    if (this.#isMissing(path)) return []
+    const { problems } = this
+    return new ConfigReader({ problems, folder: this.#folder, readFile: this.#readFile }).readMain(path)
+  }
+
+  /** Not the same as unreadable. */
+  #isMissing(path: string): boolean {
+    try {
+      if (this.#readFile) this.#readFile(decodeBytes(path))
+      else accessSync(systemPath(path))
+      return false
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ENOENT'
+    }
   }
 
   fileExists(path: string): boolean {

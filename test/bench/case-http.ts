@@ -61,7 +61,8 @@ export function scriptedCase(effort: Effort): Promise<string> {
   return compare(contenders, ['nginx', 'OpenResty', 'Sluice, no hooks'], effort)
 }
 
-async function compare(
+/** Measures all contenders in turn, round after round. @param bases what each is compared with */
+export async function compare(
   contenders: readonly Contender[],
   bases: readonly string[],
   effort: Effort,

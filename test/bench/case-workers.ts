@@ -1,9 +1,7 @@
-// Case `workers`: what a second worker on a second core adds, and how long a swap takes four workers under load. Proxy and
-// load share the cores: one for one worker, two for two.
+// Case `workers`: what a second worker on a second core adds. Each core has its worker and a load generator of its own, so
+// that both rows leave the proxy the same part of a core, and the ratio is the proxy's alone. On a machine that has
+// something else to do the last column is the one to look at: it goes by the CPU time of a request.
 
-import { writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { freePort } from '../lib/ports.ts'
 import { tempDir, writeFiles } from '../lib/temp.ts'
 import { type LoadResult, load, writeLoadScript } from './load.ts'
@@ -12,44 +10,38 @@ import { markdownTable, median, ratio } from './table.ts'
 import { SLUICE } from './tools.ts'
 
 const SETTLE = 500
+/** Seconds until the compilers of all workers have done their work. */
+const WARM_UP = 3
 
-const script = (name: string) => `
-export function content(r) {
-  r.headersOut.set('x-version', '${name}')
-  r.return(200, 'hello')
-}
-`
-
-const config = (port: number, workers: number, chat: string) => `
+const config = (port: number, workers: number) => `
   worker_processes ${workers}; error_log error.log notice; pid sluice.pid;
   http {
     access_log off;
     server {
       listen 127.0.0.1:${port};
       keepalive_requests 1000000000;
-      location /chat { ${chat} }
+      location /chat { return 200 "${'0123456789'.repeat(4)}012"; }
     }
   }`
 
 interface Started {
-  readonly folder: string
   readonly port: number
   readonly measured: Measured
 }
 
-async function start(workers: number, cores: string, chat: string): Promise<Started> {
+async function start(workers: number, cores: string): Promise<Started> {
   const folder = tempDir('sluice-bench-')
   const port = await freePort()
-  writeFiles(folder, { 'sluice.conf': config(port, workers, chat), 'scripts/s.js': script('first') })
+  writeFiles(folder, { 'sluice.conf': config(port, workers) })
   const command = [process.execPath, SLUICE, '-p', `${folder}/`, '-c', 'sluice.conf']
   const measured = startPinned(`${workers} workers`, cores, command)
   await waitUntilListening(measured, port)
   await pause(SETTLE)
-  return { folder, port, measured }
+  return { port, measured }
 }
 
-/** Two tables: requests per second, and swaps. */
-export async function workersCase(rounds: number, seconds: number, swaps: number): Promise<string> {
+/** A table: requests per second, and what they cost. */
+export async function workersCase(rounds: number, seconds: number): Promise<string> {
   const loadScript = writeLoadScript(tempDir('sluice-bench-'))
   const one: Speed[] = []
   const two: Speed[] = []
@@ -57,9 +49,9 @@ export async function workersCase(rounds: number, seconds: number, swaps: number
     one.push(await throughput(1, '0', loadScript, seconds))
     two.push(await throughput(2, '0,1', loadScript, seconds))
   }
-  const speed = markdownTable(
+  return markdownTable(
     [
-      '64 connections, `return 200`, 43 bytes',
+      '64 connections for each core, `return 200`, 43 bytes',
       'requests/s',
       'times one',
       'CPU µs of all processes',
@@ -70,7 +62,6 @@ export async function workersCase(rounds: number, seconds: number, swaps: number
       { name: 'two workers, two cores', values: [...cells(two, one), ratio(2 * cpuOf(one), cpuOf(two))] },
     ],
   )
-  return `${speed}\n\n${await swapTable(loadScript, swaps)}`
 }
 
 /** Of one round. */
@@ -95,50 +86,16 @@ async function throughput(
   loadScript: string,
   seconds: number,
 ): Promise<Speed> {
-  const { port, measured } = await start(workers, cores, `return 200 "${'0123456789'.repeat(4)}012";`)
-  await load(loadScript, port, 1, cores)
+  const { port, measured } = await start(workers, cores)
+  const loadAll = (time: number) =>
+    Promise.all(cores.split(',').map((core) => load(loadScript, port, time, core)))
+  await loadAll(WARM_UP)
   const before = measured.cpu()
-  const result = await load(loadScript, port, seconds, cores)
+  const results = await loadAll(seconds)
   const cpu = measured.cpu() - before
   await measured.stop()
-  if (result.errors > 0) throw new Error(`${result.errors} requests failed`)
-  return { rate: result.requests / result.seconds, cpu: cpu / result.requests }
-}
-
-async function swapTable(loadScript: string, swaps: number): Promise<string> {
-  const { folder, port, measured } = await start(4, '0,1', 'script scripts/s.js;')
-  const times: number[] = []
-  const loaded = load(loadScript, port, Math.ceil(swaps * 0.4) + 2)
-  await pause(1000)
-  for (let n = 1; n <= swaps; n++) {
-    const { length } = await swapsIn(folder)
-    writeFileSync(join(folder, 'scripts/s.js'), script(`${n}`))
-    times.push(await nextSwap(folder, length))
-  }
-  const { requests, errors }: LoadResult = await loaded
-  await measured.stop()
-  return markdownTable(
-    ['four workers under load', 'median', 'least', 'most'],
-    [
-      {
-        name: `ms of a swap in all of them (${swaps} saves)`,
-        values: [median(times), Math.min(...times), Math.max(...times)],
-      },
-      { name: `requests lost of ${requests}`, values: [errors, null, null] },
-    ],
-  )
-}
-
-/** ms of each swap that the log tells of. */
-async function swapsIn(folder: string): Promise<number[]> {
-  const log = await readFile(join(folder, 'error.log'), 'latin1')
-  return [...log.matchAll(/serves after ([\d.]+) ms/g)].map(([, ms]) => Number(ms))
-}
-
-async function nextSwap(folder: string, count: number): Promise<number> {
-  for (;;) {
-    const times = await swapsIn(folder)
-    if (times.length > count) return times[count]!
-    await pause(20)
-  }
+  const sum = (of: (result: LoadResult) => number) => results.reduce((total, one) => total + of(one), 0)
+  const errors = sum((one) => one.errors)
+  if (errors > 0) throw new Error(`${errors} requests failed`)
+  return { rate: sum((one) => one.requests / one.seconds), cpu: cpu / sum((one) => one.requests) }
 }

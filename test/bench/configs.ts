@@ -59,6 +59,29 @@ http {${httpSettings()}
 `
 }
 
+/** As the plain case, its upstream balanced by `balancing`, with a session map `users` in `store`. */
+export function mapConfig(places: Places, store: string, balancing: string, workers = 1): string {
+  return `${mainSettings(places.folder, false).replace('worker_processes 1', `worker_processes ${workers}`)}
+http {${httpSettings()}
+  store ${store};
+  store_timeout 5s;
+  session_map users ttl=24h;
+  upstream pool {
+    ${balancing}${serverLines(places)}
+    keepalive 64;
+    keepalive_requests 100000000;
+  }
+  server {
+    listen 127.0.0.1:${places.port} backlog=4096;
+    location / {
+      proxy_pass http://pool;
+      proxy_http_version 1.1;${PLAIN_HEADERS}
+    }
+  }
+}
+`
+}
+
 /** Large bodies both ways, streamed: `/big` comes from the first upstream, `/sink` goes to `sink`. */
 export function bulkConfig(places: Places, sink: number, forNginx: boolean): string {
   return `${mainSettings(places.folder, forNginx)}

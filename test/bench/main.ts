@@ -1,7 +1,8 @@
 // `npm run bench`: Sluice beside its peers on this machine, in one run.
 //
 //   npm run bench                      every case
-//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle, websocket, swap, stall, workers
+//   npm run bench -- plain scripted    some: plain, scripted, bulk, idle, websocket, swap, stall, workers, swap-workers,
+//                                      map, sessions
 //   npm run bench -- --quick           short rounds, small bodies, few connections: does it work at all
 //
 // Numbers go to standard output as markdown, progress to standard error.
@@ -9,8 +10,11 @@
 import { bulkCase } from './case-bulk.ts'
 import { plainCase, scriptedCase } from './case-http.ts'
 import { idleCase } from './case-idle.ts'
+import { mapCase } from './case-map.ts'
+import { sessionsCase } from './case-sessions.ts'
 import { stallCase } from './case-stall.ts'
 import { swapCase } from './case-swap.ts'
+import { swapWorkersCase } from './case-swap-workers.ts'
 import { webSocketCase } from './case-websocket.ts'
 import { workersCase } from './case-workers.ts'
 import { machineText } from './tools.ts'
@@ -65,8 +69,23 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'workers',
-    title: 'Workers: two on two cores beside one, and swaps of four',
-    run: (quick) => (quick ? workersCase(1, 1, 5) : workersCase(5, 3, 20)),
+    title: 'Workers: two on two cores beside one',
+    run: (quick) => (quick ? workersCase(1, 1) : workersCase(5, 3)),
+  },
+  {
+    name: 'swap-workers',
+    title: 'Swaps of four workers under load',
+    run: (quick) => swapWorkersCase(quick ? 5 : 30),
+  },
+  {
+    name: 'map',
+    title: 'Session maps: what a hit adds to a request',
+    run: (quick) => mapCase(quick ? QUICK : { rounds: 5, seconds: 3, warmUp: 8 }),
+  },
+  {
+    name: 'sessions',
+    title: 'Session maps: memory of many sessions with 16-byte values',
+    run: (quick) => sessionsCase(quick ? 50_000 : 1_000_000),
   },
 ]
 

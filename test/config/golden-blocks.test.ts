@@ -23,6 +23,8 @@ const SERVER = {
   down: false,
   drain: false,
   route: '',
+  resolve: false,
+  service: '',
 }
 const UPSTREAM = {
   servers: [{ name: 'a', ...SERVER }],
@@ -31,6 +33,10 @@ const UPSTREAM = {
   zone: null,
   keepalive: { size: 32, local: true, requests: 1000, timeout: 60000, time: 3600000 },
   sticky: null,
+  state: null,
+  resolver: null,
+  resolverTimeout: null,
+  fromStore: null,
   scripts: [],
   scriptLimits: null,
   scriptOnError: null,
@@ -333,7 +339,12 @@ test('variables that blocks define are listed', () => {
 })
 
 test('upstreams', () => {
-  assert.equal(plain(httpOf(texts.UPSTREAMS, { '/etc/sluice/a.js': '', '/etc/sluice/b.js': '' }).upstreams), [
+  const files = {
+    '/etc/sluice/a.js': '',
+    '/etc/sluice/b.js': '',
+    '/srv/logs/t.servers': 'server 10.0.0.1:80 weight=2;\nserver "unix:/a b" down;\n',
+  }
+  assert.equal(plain(httpOf(texts.UPSTREAMS, files).upstreams), [
     { ...UPSTREAM, name: 'defaults' },
     {
       ...UPSTREAM,
@@ -345,6 +356,8 @@ test('upstreams', () => {
       ],
       method: 'least_conn',
       zone: 'all',
+      resolver: { servers: ['127.0.0.1'], valid: 5000, ipv4: true, ipv6: true },
+      resolverTimeout: 5000,
       keepalive: { size: 16, local: true, requests: 10, timeout: 20000, time: 600000 },
     },
     {
@@ -383,6 +396,25 @@ test('upstreams', () => {
     { ...UPSTREAM, name: 'i', method: 'ip_hash' },
     { ...UPSTREAM, name: 'r', method: 'random two' },
     { ...UPSTREAM, name: 's', method: 'random' },
+    {
+      ...UPSTREAM,
+      name: 't',
+      state: '/srv/logs/t.servers',
+      servers: [
+        { ...SERVER, name: '10.0.0.1:80', weight: 2 },
+        { ...SERVER, name: 'unix:/a b', down: true },
+      ],
+    },
+    {
+      ...UPSTREAM,
+      name: 'n',
+      servers: [
+        { ...SERVER, name: 'a:81', resolve: true },
+        { ...SERVER, name: 'b', resolve: true, service: 'http', backup: true },
+        { ...SERVER, name: 'c', resolve: true, service: '_x._udp.eu' },
+      ],
+    },
+    { ...UPSTREAM, name: 'f', fromStore: 'chat.eu-1', servers: [] },
   ])
 })
 

@@ -240,6 +240,7 @@ test('the store, its deadline and its maps are settings of http', () => {
     tls: true,
     tlsCa: '/etc/sluice/ca.pem',
     prefix: 'app:',
+    allowEval: true,
   })
   assert.is(storeTimeout, 80)
   assert.equal(
@@ -251,6 +252,14 @@ test('the store, its deadline and its maps are settings of http', () => {
   )
   assert.equal(httpOf('').store, { kind: 'memory', size: 64 * 1024 * 1024 })
   assert.is(httpOf('').storeTimeout, 50)
+})
+
+test('who shares scripts, and by which key, are settings of http', () => {
+  const { scriptFleet, scriptSignKey } = httpOf(texts.CORE)
+  assert.equal(plain(scriptFleet), { on: true, name: 'edge-1', state: '/srv/run/fleet.json' })
+  assert.equal(plain(scriptSignKey), { file: '/etc/sluice/fleet.key' })
+  assert.equal(plain(httpOf('').scriptFleet), { on: true, name: null, state: null })
+  assert.is(httpOf('').scriptSignKey, null)
 })
 
 test('paths that are not given are below the prefix', () => {
@@ -462,9 +471,6 @@ test('what tunes nginx itself is accepted and leaves no trace; what could be mis
   assert.equal(httpOf(texts.INERT), httpOf(''))
   assert.equal(problemsOf(`http {${texts.INERT}}`), [
     '17:1: accepted, but without effect in Sluice: "http2_idle_timeout", "http2_max_concurrent_pushes", "http2_max_field_size", "http2_max_header_size", "http2_max_requests", "http2_recv_timeout"',
-  ])
-  assert.equal(problemsOf('http { upstream u { server a; resolver 127.0.0.1; } }'), [
-    '1:31: accepted, but without effect in Sluice: "resolver"',
   ])
   assert.equal(problemsOf(texts.MAIN), [
     '2:1: accepted, but without effect in Sluice: "user", "worker_rlimit_nofile", "worker_rlimit_core", "working_directory", "load_module"',

@@ -98,10 +98,12 @@ rewrite_log on;
 uninitialized_variable_warn off;
 script_watch off;
 script_generations 3;
-store rediss://app:s%2Fecret@[::1]:7000,cache.example/0 cluster prefix=app: tls_ca=ca.pem;
+store rediss://app:s%2Fecret@[::1]:7000,cache.example/0 cluster prefix=app: tls_ca=ca.pem allow_eval;
 store_timeout 80ms;
 session_map users ttl=30m max=1000 on_error=stale;
 session_map rooms;
+script_fleet on name=edge-1 state=run/fleet.json;
+script_sign_key fleet.key;
 admin 0.0.0.0:9145 token_file=token host=Admin.example;
 root html;
 index index.html $arg_index /last.html;
@@ -256,7 +258,7 @@ export const UPSTREAMS = `
 upstream defaults { server a; }
 upstream all {
   zone all 64k;
-  resolver 127.0.0.1;
+  resolver 127.0.0.1 valid=5s;
   resolver_timeout 5s;
   server 10.0.0.1:80 weight=5 max_fails=3 fail_timeout=30s max_conns=100;
   server unix:/run/a.sock backup;
@@ -272,6 +274,9 @@ upstream m { hash $request_uri; server a; keepalive 0; }
 upstream i { ip_hash; server a; }
 upstream r { random two least_conn; server a; }
 upstream s { random; server a; }
+upstream t { state logs/t.servers; }
+upstream n { server a:81 resolve; server b service=http resolve backup; server c resolve service=_x._udp.eu; }
+upstream f { upstream_from_store chat.eu-1; }
 `
 
 export const STICKY = `

@@ -255,6 +255,45 @@ test('expires', () => {
   ])
 })
 
+test('servers that change by themselves', () => {
+  assert.equal(
+    inHttp(`upstream a { server x service=http; server x:80 service=http resolve; server 10.0.0.1 service=http resolve; server unix:/a service=http resolve; }
+upstream b { server x service= resolve; server x service=a/b resolve; server x resolve=on; resolver ns.example 127.0.0.1:65536 [::1]:0 [::1] ipv4=off ipv6=off; resolver_timeout soon; }
+upstream c { upstream_from_store a/b; }
+upstream d { upstream_from_store a; upstream_from_store b; }
+upstream e { upstream_from_store a; state e.servers; }
+upstream_from_store a;
+session_map upstreams;`),
+    [
+      '2:14: the service "http" of "x" is looked up while it serves; add "resolve"',
+      '2:37: the service "http" of "x:80" has the ports of its records; remove ":80"',
+      '2:71: the service "http" of "10.0.0.1" needs a name whose records say where it is; write a domain name',
+      '2:109: the service "http" of "unix:/a" needs a name whose records say where it is; write a domain name',
+      '3:23: invalid parameter "service=" of "server"; write the name of a service, such as "service=http" or "service=_http._tcp"',
+      '3:50: invalid parameter "service=a/b" of "server"; write the name of a service, such as "service=http" or "service=_http._tcp"',
+      '3:80: invalid parameter "resolve=on" of "server"; write "weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "route=TEXT", "resolve", "service=NAME", "backup", "drain" or "down"',
+      '3:92: names without IPv4 and IPv6 have no addresses; leave one of them on',
+      '3:101: invalid parameter "ns.example" of "resolver"; write the address of a name server, such as "127.0.0.1:53"',
+      '3:112: invalid parameter "127.0.0.1:65536" of "resolver"; write the address of a name server, such as "127.0.0.1:53"',
+      '3:128: invalid parameter "[::1]:0" of "resolver"; write the address of a name server, such as "127.0.0.1:53"',
+      '3:178: invalid value "soon" in "resolver_timeout"; write a time, such as "30s", "500ms" or "1h30m"',
+      '4:34: invalid value "a/b" in "upstream_from_store"; write at most 64 letters, digits, "_", "." and "-"',
+      '5:37: "upstream_from_store" is duplicate; it stands in line 5 already, remove one',
+      '6:1: the servers of upstream "e" are kept in a file or in the store; remove one',
+      '7:1: "upstream_from_store" is not allowed here (in http); write it inside upstream',
+      '8:13: the map "upstreams" holds the lists of "upstream_from_store"; choose another name',
+    ],
+  )
+  assert.equal(
+    problemsOf('http { upstream u { state u.servers; } }', {
+      '/srv/u.servers': 'server x service=http resolve;',
+    }),
+    [
+      '/srv/u.servers:1:1: a state file keeps single servers, not a service; write it into a block without "state"',
+    ],
+  )
+})
+
 test('upstreams', () => {
   assert.equal(
     inHttp(`upstream a { }
@@ -266,11 +305,10 @@ upstream d { server x backup; hash $arg_a; }`),
       '2:1: no servers are inside upstream "a"; write "server ADDRESS;"',
       '4:10: duplicate upstream "B"; choose another name',
       '5:23: invalid parameter "weight=0" of "server"; write a whole number of at least 1',
-      '5:32: invalid parameter "foo" of "server"; write "weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "route=TEXT", "backup", "drain" or "down"',
+      '5:32: invalid parameter "foo" of "server"; write "weight=N", "max_fails=N", "fail_timeout=TIME", "max_conns=N", "route=TEXT", "resolve", "service=NAME", "backup", "drain" or "down"',
       '5:36: invalid parameter "max_fails=x" of "server"; write a whole number of at least 0',
       '5:48: invalid parameter "fail_timeout=1ms" of "server"; write a time in whole seconds, such as "fail_timeout=10s"',
       '5:65: the parameter "slow_start=1s" of an upstream\'s server is not built yet; remove it',
-      '5:79: the parameter "resolve" of an upstream\'s server is not built yet; remove it',
       '5:101: invalid port in upstream server "a:b"; write "HOST", "HOST:PORT" or "unix:PATH"',
       '5:115: "hash" replaces the method "ip_hash" above; remove one',
       '5:133: invalid parameter "three" of "random"; write "two"',

@@ -292,6 +292,10 @@ server { session_map rooms; }`),
       'redis://u:p@a:0',
       '2:7: invalid store "redis://u:…@a:0"; write "memory" or an address such as "redis://127.0.0.1:6379/0", with further nodes after commas',
     ],
+    [
+      'redis://a allow_eval=on',
+      '2:17: invalid parameter "allow_eval=on" of "store"; write "cluster", "sentinel=NAME", "prefix=TEXT", "password_file=FILE", "tls_ca=FILE" or "allow_eval"',
+    ],
     ['redis://a,b', '2:7: several addresses need "cluster" or "sentinel=NAME"; add one of them'],
     ['redis://a/1 cluster', '2:7: a cluster has database 0 only; remove the number at the end'],
     ['redis://a cluster sentinel=x', '2:25: a store is a cluster or has a sentinel; remove one'],
@@ -301,6 +305,25 @@ server { session_map rooms; }`),
     ],
   ]
   for (const [text, problem] of stores) assert.equal(inHttp(`store ${text};`), [problem])
+})
+
+test('scripts of a fleet', () => {
+  assert.equal(
+    inHttp(`script_fleet maybe;
+script_fleet on;
+script_sign_key a b;
+server { script_fleet off; }`),
+    [
+      '2:14: invalid value "maybe" in "script_fleet"; write "on" or "off"',
+      '3:1: "script_fleet" is duplicate; it stands in line 2 already, remove one',
+      '4:1: invalid number of arguments in "script_sign_key"; it takes 1 argument',
+      '5:10: "script_fleet" is not allowed here (in server); write it inside http',
+    ],
+  )
+  assert.equal(inHttp('script_fleet on name=-a state=;'), [
+    '2:17: invalid parameter "name=-a" of "script_fleet"; write at most 64 letters, digits, ".", "_" and "-", such as "name=edge-1"',
+    '2:25: invalid parameter "state=" of "script_fleet"; write "name=MACHINE" or "state=FILE"',
+  ])
 })
 
 test('what scripts may fetch', () => {

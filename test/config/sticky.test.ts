@@ -26,6 +26,7 @@ test('every kind of sticky', () => {
         kind: 'learn',
         creates: ['$upstream_cookie_s'],
         lookups: ['$cookie_s', '$arg_s'],
+        header: true,
         map: 'sticky:sessions',
       },
     ],
