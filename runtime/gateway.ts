@@ -159,7 +159,7 @@ export class Gateway {
 
   /** Compiles the model, scripts and all, without serving it (`-t`). @throws as `listen`, but for the sockets. */
   async check(): Promise<void> {
-    const stores = this.stores.prepare(this.#model.http ?? NO_HTTP)
+    const stores = await this.stores.prepare(this.#model.http ?? NO_HTTP)
     await stores.ready((level, message) => this.log(level, message))
     try {
       const generation = await this.#compile(
@@ -312,7 +312,7 @@ export class Gateway {
     const started = performance.now()
     const model = change.kind === 'reload' ? change.model : this.#model
     const isNew = change.kind === 'start' || change.kind === 'reload'
-    const stores = isNew ? this.stores.prepare(model.http ?? NO_HTTP) : this.stores.current
+    const stores = isNew ? await this.stores.prepare(model.http ?? NO_HTTP) : this.stores.current
     if (!isNew) stores.acquire()
     else await stores.ready((level, message) => this.log(level, message))
     let generation: Generation | null = null

@@ -7,9 +7,9 @@ import type { RedisSettings } from './store/redis-connect.ts'
 /** @throws ConfigError when a file that the store needs cannot be read */
 export function redisSettings(
   model: RedisModel,
-  { where, storeTimeout }: Pick<HttpModel, 'where' | 'storeTimeout'>,
+  { storeTimeout }: Pick<HttpModel, 'storeTimeout'>,
 ): RedisSettings {
-  const { mode, addresses, path, sentinel, username, database, prefix } = model
+  const { where, mode, addresses, path, sentinel, username, database, prefix } = model
   const password = model.passwordFile === null ? model.password : secretOf(model.passwordFile, where)
   const ca = model.tlsCa === null ? undefined : textOf(model.tlsCa, 'tls_ca', where)
   return {

@@ -1,6 +1,6 @@
 /** What scripts send to the Redis of their configuration (`sluice:redis`). */
 import type { ScriptRedis } from './phases.ts'
-import { RedisStore } from './store/redis-store.ts'
+import type { RedisStore } from './store/redis-store.ts'
 import { StoreError } from './store/store.ts'
 import type { StoreSet } from './stores.ts'
 
@@ -12,7 +12,9 @@ export function scriptRedis({ store, settings }: StoreSet): ScriptRedis | undefi
     prefix,
     allowsEval: allowEval,
     send: (commands, atomic) =>
-      store instanceof RedisStore ? store.raw(commands, atomic) : noRedis('a dry run sends nothing to Redis'),
+      store.kind === 'redis'
+        ? (store as RedisStore).raw(commands, atomic)
+        : noRedis('a dry run sends nothing to Redis'),
   }
 }
 

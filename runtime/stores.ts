@@ -7,7 +7,7 @@ import type { HttpModel, SessionMapModel } from './config/model.ts'
 import type { LogLevel } from './phases.ts'
 import { redisSettings } from './redis-settings.ts'
 import { MemoryStore } from './store/memory-store.ts'
-import { RedisStore, type RedisStoreOptions } from './store/redis-store.ts'
+import type { RedisStore, RedisStoreOptions } from './store/redis-store.ts'
 import { SessionMap } from './store/session-map.ts'
 import type { Store } from './store/store.ts'
 import { WorkerStore } from './store/worker-store.ts'
@@ -57,9 +57,9 @@ export class StoreSet {
 
   /** Waits a moment for a store that is elsewhere: the first requests should find it. */
   async ready(log: StoresOptions['log']): Promise<void> {
-    if (!(this.store instanceof RedisStore)) return
+    if (this.store.kind !== 'redis') return
     try {
-      await this.store.ready(FIRST_ANSWER)
+      await (this.store as RedisStore).ready(FIRST_ANSWER)
     } catch (error) {
       log('warn', `store: ${(error as Error).message}; going on without it`)
     }
@@ -146,25 +146,29 @@ export class Stores {
    * The set of a configuration: the one that serves, if nothing differs. To be released by whoever asks.
    * @throws ConfigError when a file that the store needs cannot be read
    */
-  prepare(http: StoreSettings): StoreSet {
+  async prepare(http: StoreSettings): Promise<StoreSet> {
     const current = this.#current
-    const set = current !== null && sameSettings(current.settings, http) ? current : this.#make(http)
+    const set = current !== null && sameSettings(current.settings, http) ? current : await this.#make(http)
     set.acquire()
     return set
   }
 
-  #make(http: StoreSettings): StoreSet {
+  async #make(http: StoreSettings): Promise<StoreSet> {
     const redis = http.store.kind === 'redis' ? redisSettings(http.store, http) : null
     const key = JSON.stringify(redis ?? [http.store, this.#options.memory !== undefined])
-    const opened = this.#current?.opened(key) ?? this.#open(key, http, redis)
+    const opened = this.#current?.opened(key) ?? (await this.#open(key, http, redis))
     return new StoreSet(opened, http, this.#current)
   }
 
-  #open(key: string, http: StoreSettings, redis: Omit<RedisStoreOptions, 'log'> | null): Shared<Store> {
+  async #open(
+    key: string,
+    http: StoreSettings,
+    redis: Omit<RedisStoreOptions, 'log'> | null,
+  ): Promise<Shared<Store>> {
     const { log, memory } = this.#options
     if (redis === null && memory !== undefined) return new Shared(key, memory, () => undefined)
     const size = http.store.kind === 'memory' ? http.store.size : 0
-    const store = redis === null ? new MemoryStore({ size }) : new RedisStore({ ...redis, log })
+    const store = redis === null ? new MemoryStore({ size }) : await openRedis({ ...redis, log })
     return new Shared<Store>(key, store, () => void store.close())
   }
 
@@ -192,6 +196,12 @@ export class Stores {
   }
 }
 
+/** Who has no Redis does without its client: 20 MiB. */
+async function openRedis(options: RedisStoreOptions): Promise<Store> {
+  const { RedisStore } = await import('./store/redis-store.ts')
+  return new RedisStore(options)
+}
+
 /** Memory of its own, for a generation that none shares anything with. */
 export function aloneStores(http: StoreSettings): StoreSet {
   const store = new MemoryStore({ size: 64 * 1024 * 1024 })
@@ -200,7 +210,11 @@ export function aloneStores(http: StoreSettings): StoreSet {
 
 function sameSettings(a: StoreSettings, b: StoreSettings): boolean {
   const text = ({ store, storeTimeout, sessionMaps }: StoreSettings) =>
-    JSON.stringify([store, storeTimeout, sessionMaps.map((map) => ({ ...map, where: null }))])
+    JSON.stringify([
+      { ...store, where: null },
+      storeTimeout,
+      sessionMaps.map((map) => ({ ...map, where: null })),
+    ])
   // A password or a certificate may be another one under the same name.
   const readsFiles = b.store.kind === 'redis' && (b.store.passwordFile ?? b.store.tlsCa) !== null
   return !readsFiles && text(a) === text(b)

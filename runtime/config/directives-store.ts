@@ -38,7 +38,7 @@ const ADDRESS = '"memory" or an address such as "redis://127.0.0.1:6379/0", with
 
 /** `redis://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…][/DATABASE]`, `rediss://…` for TLS, `redis+unix:/path`. */
 function redisStore(call: Call, address: Word, words: readonly Word[]): StoreModel | null {
-  const draft = readAddress(address.text)
+  const draft = readAddress(call, address.text)
   if (draft === null) {
     call.run.error(address.where, `invalid store "${withoutPassword(address.text)}"; write ${ADDRESS}`)
     return null
@@ -53,12 +53,13 @@ function redisStore(call: Call, address: Word, words: readonly Word[]): StoreMod
 
 const DEFAULT_PORT = 6379
 
-function readAddress(text: string): Draft | null {
+function readAddress({ where }: Call, text: string): Draft | null {
   const [, scheme, user, hosts, path] =
     /^(rediss?|redis\+unix):(?:\/\/)?(?:([^@/]*)@)?([^/]*)(\/.*)?$/.exec(text) ?? []
   if (scheme === undefined) return null
   const [, username, password] = /^([^:]*)(?::(.*))?$/s.exec(user ?? '') ?? []
   const draft: Draft = {
+    where,
     kind: 'redis',
     mode: 'single',
     addresses: [],

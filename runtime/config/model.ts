@@ -121,6 +121,7 @@ export interface MemoryModel {
 }
 
 export interface RedisModel {
+  readonly where: Where
   readonly kind: 'redis'
   readonly mode: 'single' | 'cluster' | 'sentinel'
   /** The server; nodes of the cluster; the sentinels. Empty with `path`. */

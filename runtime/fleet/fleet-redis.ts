@@ -6,6 +6,7 @@
 import { Cluster, type Redis } from 'ioredis'
 import { connectRedis, describeRedis, type RedisSettings } from '../store/redis-connect.ts'
 import { FleetError } from './fleet.ts'
+import { AWAY } from './fleet-status.ts'
 import { digestOf, MAX_REASON } from './record.ts'
 import { FLEET_SCRIPTS } from './redis-scripts.ts'
 
@@ -54,8 +55,6 @@ export interface Recording {
 
 /** ms for one call: texts are up to 1 MiB. */
 const TIMEOUT = 2000
-/** ms without a sign of life after which a machine is away. */
-export const AWAY = 15_000
 const NEWS = /^(asked|answered|recorded) ([0-9a-f]{16})$/
 
 type ScriptName = keyof typeof FLEET_SCRIPTS

@@ -1,12 +1,14 @@
 /** The fleet as its Redis shows it, and as this machine knows it where Redis is away. Pure. */
 import { MACHINE_NAME } from '../config/directives-fleet.ts'
 import type { FleetMachine, FleetScript } from './fleet.ts'
-import { AWAY, type Overview } from './fleet-redis.ts'
+import type { Overview } from './fleet-redis.ts'
 import type { Words } from './member.ts'
 import { DIGEST, type FleetRecord, isScriptName, MAX_REASON, MAX_SEALED } from './record.ts'
 import type { Seal } from './seal.ts'
 import { countOf, linesOf, Malformed, matchOf, membersOf, parseJson, textOf } from './strict.ts'
 
+/** ms without a sign of life after which a machine is away. */
+export const AWAY = 15_000
 /** Numbers of the process and a blank stand before the words. */
 const WORDS = 17
 

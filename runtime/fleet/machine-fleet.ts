@@ -13,7 +13,7 @@ import { type Overlay, withCanaries } from './canary-overlay.ts'
 import { type Fleet, FleetError, type FleetStatus, type Push, type Rollout } from './fleet.ts'
 import { machinesOf, scriptOf, scriptsOf } from './fleet-status.ts'
 import { keptCanaries, stillPossible } from './machine-canaries.ts'
-import { Member } from './member.ts'
+import type { Member } from './member.ts'
 import { readSignKey, Seal } from './seal.ts'
 import { FleetState } from './state-file.ts'
 
@@ -84,17 +84,19 @@ export class MachineFleet implements Fleet, Companion {
   }
 
   async prepare(model: Model): Promise<CompanionChange> {
-    const wanted = this.#wanted(model)
+    const wanted = await this.#wanted(model)
     return { commit: () => this.#adopt(model, wanted), discard: () => undefined }
   }
 
-  #wanted(model: Model): Wanted {
+  async #wanted(model: Model): Promise<Wanted> {
     const { http } = model
     if (!isOn(http)) return null
     const settings = redisSettings(http.store, http)
     const warn = (message: string): void => this.#log('warn', message)
     const secret = readSignKey(http, warn)
     const state = this.#stateOf(http)
+    // Who has no Redis does without its client: 20 MiB.
+    const { Member } = await import('./member.ts')
     const make = (): Member =>
       new Member({
         control: this.#control!,

@@ -36,7 +36,7 @@ async function ask(line: string): Promise<string> {
   const { model, problems } = parseConfig({ file: join(folder, 'sluice.conf'), prefix: folder, text })
   if (model?.http == null) throw new Error(JSON.stringify(problems))
   const stores = new Stores({ log: () => undefined })
-  const set = stores.prepare(model.http)
+  const set = await stores.prepare(model.http)
   try {
     await set.ready(() => undefined)
     await set.store.set('users', 'ann', '"app1"', 60_000)

@@ -24,8 +24,8 @@ function settings(text: string): StoreSettings {
 }
 
 /** Prepares and commits, as a gateway does for one generation that it then keeps. */
-function serve(stores: Stores, text: string): StoreSet {
-  const set = stores.prepare(settings(text))
+async function serve(stores: Stores, text: string): Promise<StoreSet> {
+  const set = await stores.prepare(settings(text))
   stores.commit(set)
   return set
 }
@@ -34,9 +34,9 @@ const open = (memory?: MemoryStore) => new Stores({ log: (_, message) => log.pus
 
 test('a reload keeps the store, its entries and the maps that did not change', async () => {
   const stores = open()
-  const first = serve(stores, 'session_map users ttl=1h; session_map rooms;')
+  const first = await serve(stores, 'session_map users ttl=1h; session_map rooms;')
   await stores.map('users')!.set('ann', '"app1"')
-  const second = serve(stores, 'session_map users ttl=1h; session_map rooms ttl=5m; session_map more;')
+  const second = await serve(stores, 'session_map users ttl=1h; session_map rooms ttl=5m; session_map more;')
   assert.is(second.store, first.store)
   assert.is(second.map('users'), first.map('users'))
   assert.is.not(second.map('rooms'), first.map('rooms'))
@@ -50,17 +50,17 @@ test('a reload keeps the store, its entries and the maps that did not change', a
   stores.close()
 })
 
-test('the same configuration has the same set', () => {
+test('the same configuration has the same set', async () => {
   const stores = open()
-  const first = serve(stores, 'session_map users;')
-  assert.is(serve(stores, '\n\nsession_map users;'), first)
+  const first = await serve(stores, 'session_map users;')
+  assert.is(await serve(stores, '\n\nsession_map users;'), first)
   stores.close()
 })
 
 test('another size is another store; the one before stays for those who hold it, and is closed after the last', async () => {
   const stores = open()
-  const first = serve(stores, 'store memory size=1m;')
-  const second = serve(stores, 'store memory size=2m;')
+  const first = await serve(stores, 'store memory size=1m;')
+  const second = await serve(stores, 'store memory size=2m;')
   assert.is.not(second.store, first.store)
   assert.match(log.at(-1)!, 'the store is another one')
   await first.store.set('m', 'k', '1', Infinity)
@@ -74,8 +74,8 @@ test('another size is another store; the one before stays for those who hold it,
 
 test('a set that never serves leaves the bounds of the maps as they were', async () => {
   const stores = open()
-  serve(stores, 'session_map users max=3;')
-  const refused = stores.prepare(settings('session_map users max=1;'))
+  await serve(stores, 'session_map users max=3;')
+  const refused = await stores.prepare(settings('session_map users max=1;'))
   stores.discard(refused)
   refused.release()
   const users = stores.map('users')!
@@ -88,8 +88,8 @@ test('a store that was given is used for `store memory`, whatever its size, and 
   const memory = new MemoryStore({ size: 1024 * 1024 })
   const stores = open(memory)
   const sets = [
-    serve(stores, 'store memory size=1m;'),
-    serve(stores, 'store memory size=1m; session_map users;'),
+    await serve(stores, 'store memory size=1m;'),
+    await serve(stores, 'store memory size=1m; session_map users;'),
   ]
   assert.ok(sets.every(({ store }) => store === memory))
   for (const set of sets) set.release()
@@ -98,35 +98,39 @@ test('a store that was given is used for `store memory`, whatever its size, and 
   await memory.close()
 })
 
-test('files of a Redis store that cannot be read are named with their place', () => {
+test('files of a Redis store that cannot be read are named with their place', async () => {
   const stores = open()
-  const prepare = (words: string) => {
+  const prepare = async (words: string) => {
     try {
-      stores.prepare(settings(`store rediss://127.0.0.1:1 ${words};`)).release()
+      const set = await stores.prepare(settings(`store rediss://127.0.0.1:1 ${words};`))
+      set.release()
       return ''
     } catch (error) {
       return (error as Error).message
     }
   }
   assert.match(
-    prepare('password_file=none'),
-    /sluice\.conf:1:1: password_file ".*none" of "store" cannot be read: ENOENT/,
+    await prepare('password_file=none'),
+    /sluice\.conf:2:1: password_file ".*none" of "store" cannot be read: ENOENT/,
   )
-  assert.match(prepare('tls_ca=none'), /sluice\.conf:1:1: tls_ca ".*none" of "store" cannot be read: ENOENT/)
+  assert.match(
+    await prepare('tls_ca=none'),
+    /sluice\.conf:2:1: tls_ca ".*none" of "store" cannot be read: ENOENT/,
+  )
   writeFileSync(join(folder, 'empty'), '\n')
-  assert.match(prepare('password_file=empty'), 'the first line of password_file')
+  assert.match(await prepare('password_file=empty'), 'the first line of password_file')
   stores.close()
 })
 
-test('another password under the same name is another connection', () => {
+test('another password under the same name is another connection', async () => {
   const stores = open()
   writeFileSync(join(folder, 'secret'), 'one\n')
   const text = 'store redis://127.0.0.1:1 password_file=secret;'
-  const first = serve(stores, text)
-  const same = serve(stores, text)
+  const first = await serve(stores, text)
+  const same = await serve(stores, text)
   assert.is(same.store, first.store)
   writeFileSync(join(folder, 'secret'), 'two\n')
-  const other = serve(stores, text)
+  const other = await serve(stores, text)
   assert.is.not(other.store, first.store)
   for (const set of [first, same, other]) set.release()
   stores.close()
