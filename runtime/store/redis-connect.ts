@@ -27,6 +27,8 @@ export interface RedisSettings {
 }
 
 const CONNECT_TIMEOUT = 2000
+/** ms that the end of a process waits for a server that says nothing. */
+const DISCONNECT_TIMEOUT = 100
 
 /**
  * @param scripts defined as commands of the client
@@ -40,6 +42,7 @@ export function connectRedis(options: RedisSettings, scripts: RedisOptions['scri
     password,
     commandTimeout: timeout,
     connectTimeout: CONNECT_TIMEOUT,
+    disconnectTimeout: DISCONNECT_TIMEOUT,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     ...(tls !== null && { tls: { ...tls } }),
