@@ -38,13 +38,7 @@ class PeerView implements PeerInfo {
   }
 }
 
-const views = new WeakMap<UpstreamGroup, readonly PeerInfo[]>()
-
 export function peerInfos(group: UpstreamGroup): readonly PeerInfo[] {
-  let infos = views.get(group)
-  if (infos === undefined) {
-    infos = group.peers.map((peer) => new PeerView(peer, group))
-    views.set(group, infos)
-  }
-  return infos
+  group.infos ??= group.peers.map((peer) => new PeerView(peer, group))
+  return group.infos
 }

@@ -48,6 +48,7 @@ export class UpstreamConnection implements Reusable {
   /** Requests sent over it, this one included. */
   requests = 0
   readonly openedAt = Date.now()
+  place: Reusable['place'] = null
   /** Bytes read since `take`. */
   bytesReceived = 0
   /** A response byte has arrived since `take`. */

@@ -2,6 +2,7 @@
  * An upstream group: its peers and its balancing method. Requests come through `select`. Its servers do not change: where
  * they do, another group takes its place (`live-group.ts`). Opens no connections; idle ones are kept by `keepalive.ts`.
  */
+import type { PeerInfo } from '../phases.ts'
 import { METHODS, WITHOUT_BACKUP } from './methods.ts'
 import type { GroupOptions, Method, ServerOptions } from './options.ts'
 import { Peer } from './peer.ts'
@@ -27,6 +28,8 @@ export class UpstreamGroup {
   readonly now: () => number
   /** From 0 to below 1. */
   readonly random: () => number
+  /** The peers as scripts see them; null: nobody has asked yet. */
+  infos: readonly PeerInfo[] | null = null
   #ring: Ring | null = null
 
   /**

@@ -15,6 +15,8 @@ export interface Reusable {
   readonly requests: number
   /** ms since the epoch. */
   readonly openedAt: number
+  /** Where it stands among the idle ones: the pool's own to read and to set. null at first. */
+  place: Place | null
   close(): void
 }
 
@@ -32,25 +34,26 @@ export interface IdlePoolOptions {
 /** A timer longer than this would fire at once. */
 const LONGEST_TIMER = 0x7fffffff
 
-/** A connection's place in the lists; made at its first `put` and kept for all later ones. */
-class Entry<T> {
-  readonly connection: T
-  stack: Stack<T> | null = null
+/** A connection's place in the lists of one pool after the other; made at its first `put`. */
+export class Place {
+  readonly connection: Reusable
+  stack: Stack | null = null
   since = 0
-  older: Entry<T> | null = null
-  newer: Entry<T> | null = null
-  above: Entry<T> | null = null
-  below: Entry<T> | null = null
+  older: Place | null = null
+  newer: Place | null = null
+  above: Place | null = null
+  below: Place | null = null
 
-  constructor(connection: T) {
+  constructor(connection: Reusable) {
     this.connection = connection
   }
 }
 
 /** The idle connections to one address. */
-interface Stack<T> {
+interface Stack {
   readonly address: string
-  top: Entry<T> | null
+  readonly pool: object
+  top: Place | null
 }
 
 export class IdlePool<T extends Reusable> {
@@ -58,10 +61,9 @@ export class IdlePool<T extends Reusable> {
   readonly #timeout: number
   readonly #requests: number
   readonly #time: number
-  readonly #entries = new WeakMap<T, Entry<T>>()
-  readonly #stacks = new Map<string, Stack<T>>()
-  #oldest: Entry<T> | null = null
-  #newest: Entry<T> | null = null
+  readonly #stacks = new Map<string, Stack>()
+  #oldest: Place | null = null
+  #newest: Place | null = null
   #count = 0
   #timer: NodeJS.Timeout | null = null
   #closed = false
@@ -83,10 +85,10 @@ export class IdlePool<T extends Reusable> {
   /** The connection to this peer's address that was used last, or null. */
   take(peer: Peer): T | null {
     if (this.#successor !== null) return this.#successor.take(peer)
-    const entry = this.#stacks.get(peer.address.text)?.top ?? null
-    if (entry === null) return null
-    this.#unlink(entry)
-    return entry.connection
+    const place = this.#stacks.get(peer.address.text)?.top ?? null
+    if (place === null) return null
+    this.#unlink(place)
+    return place.connection as T
   }
 
   /**
@@ -108,8 +110,8 @@ export class IdlePool<T extends Reusable> {
   /** Forgets a connection that its peer closed. One that is not idle here is none of its business. */
   remove(connection: T): void {
     if (this.#successor !== null) this.#successor.remove(connection)
-    const entry = this.#entries.get(connection)
-    if (entry?.stack) this.#unlink(entry)
+    const { place } = connection
+    if (place?.stack?.pool === this) this.#unlink(place)
   }
 
   /** Closes the idle connections to all other addresses. */
@@ -135,9 +137,9 @@ export class IdlePool<T extends Reusable> {
    */
   adopt(previous: IdlePool<T>): void {
     if (previous.#final() === this.#final()) throw new Error('an idle pool cannot take over itself')
-    for (let entry = previous.#oldest; entry !== null; entry = previous.#oldest) {
-      const { stack, connection, since } = entry
-      previous.#unlink(entry)
+    for (let place = previous.#oldest; place !== null; place = previous.#oldest) {
+      const { stack, connection, since } = place
+      previous.#unlink(place)
       if (this.#size === 0 || this.#closed) connection.close()
       else this.#keep(stack!.address, connection, since)
     }
@@ -149,47 +151,38 @@ export class IdlePool<T extends Reusable> {
     return this.#successor === null ? this : this.#successor.#final()
   }
 
-  #keep(address: string, connection: T, since: number): void {
-    const entry = this.#entryOf(connection)
-    if (entry.stack !== null) throw new Error('a connection was put into its idle pool twice')
+  #keep(address: string, connection: Reusable, since: number): void {
+    const place = (connection.place ??= new Place(connection))
+    if (place.stack !== null) throw new Error('a connection was put into its idle pool twice')
     if (this.#count >= this.#size) this.#drop(this.#oldest!)
-    entry.since = since
-    this.#link(entry, this.#stackOf(address))
+    place.since = since
+    this.#link(place, this.#stackOf(address))
     if (this.#timer === null) this.#schedule(this.#timeout)
   }
 
-  #entryOf(connection: T): Entry<T> {
-    let entry = this.#entries.get(connection)
-    if (entry === undefined) {
-      entry = new Entry(connection)
-      this.#entries.set(connection, entry)
-    }
-    return entry
-  }
-
-  #stackOf(address: string): Stack<T> {
+  #stackOf(address: string): Stack {
     let stack = this.#stacks.get(address)
     if (stack === undefined) {
-      stack = { address, top: null }
+      stack = { address, pool: this, top: null }
       this.#stacks.set(address, stack)
     }
     return stack
   }
 
-  #link(entry: Entry<T>, stack: Stack<T>): void {
-    entry.stack = stack
-    entry.below = stack.top
-    if (stack.top !== null) stack.top.above = entry
-    stack.top = entry
-    entry.older = this.#newest
-    if (this.#newest !== null) this.#newest.newer = entry
-    else this.#oldest = entry
-    this.#newest = entry
+  #link(place: Place, stack: Stack): void {
+    place.stack = stack
+    place.below = stack.top
+    if (stack.top !== null) stack.top.above = place
+    stack.top = place
+    place.older = this.#newest
+    if (this.#newest !== null) this.#newest.newer = place
+    else this.#oldest = place
+    this.#newest = place
     this.#count++
   }
 
-  #unlink(entry: Entry<T>): void {
-    const { stack, above, below, older, newer } = entry
+  #unlink(place: Place): void {
+    const { stack, above, below, older, newer } = place
     if (above !== null) above.below = below
     else stack!.top = below
     if (below !== null) below.above = above
@@ -197,13 +190,13 @@ export class IdlePool<T extends Reusable> {
     else this.#oldest = newer
     if (newer !== null) newer.older = older
     else this.#newest = older
-    entry.stack = entry.above = entry.below = entry.older = entry.newer = null
+    place.stack = place.above = place.below = place.older = place.newer = null
     this.#count--
   }
 
-  #drop(entry: Entry<T>): void {
-    this.#unlink(entry)
-    entry.connection.close()
+  #drop(place: Place): void {
+    this.#unlink(place)
+    place.connection.close()
   }
 
   /** One timer for all: it looks at the oldest only, and does not keep the process alive. */

@@ -10,6 +10,7 @@ class Connection implements Reusable {
   readonly name: string
   requests = 1
   openedAt = Date.now()
+  place: Reusable['place'] = null
   /** Names of closed connections, in order; shared by those of one test. */
   readonly #log: string[]
   onClose: () => void = () => {}
