@@ -147,7 +147,9 @@ export class Upstreams {
     const known = this.#dynamic.get(name)
     if (known !== undefined && known.addresses === addresses) return known.upstream
     known?.upstream.pool.closeAll()
-    const options = implicitGroup(name, addresses)
+    const group = implicitGroup(name, addresses)
+    // As nginx, every request finds all of them in service.
+    const options = { ...group, servers: group.servers.map((server) => ({ ...server, maxFails: 0 })) }
     const pool = new IdlePool<UpstreamConnection>(options.keepalive)
     const live = new LiveGroup(options)
     const upstream = { live, pool, key: null, sticky: null, model: null, stored: null }

@@ -3,10 +3,11 @@
  * a request makes the name; those of the configuration are looked up by the system when it is loaded, or followed
  * (`name-watch.ts`).
  */
-import { Resolver } from 'node:dns'
 import { isIP } from 'node:net'
+import { LookupError } from './name-inquiry.ts'
+import { NameLookup } from './name-lookup.ts'
 import type { Address } from './options.ts'
-import { parseAddress, resolveServer } from './resolve.ts'
+import { ipAddress, parseAddress, resolveServer } from './resolve.ts'
 
 export interface ResolverOptions {
   /** `ip` or `ip:port`, brackets around IPv6; empty: the system's own way of looking names up. */
@@ -21,13 +22,9 @@ export interface ResolverOptions {
 
 /** Names kept at a time; clients must not be able to fill memory with them. */
 const MAX_NAMES = 1000
-/** ms that a failure, and an answer of the system (which tells no TTL), are kept. */
-const FAILURE_VALID = 5_000
+/** ms that an answer of the system (which tells no TTL), its failure, and the absence of a name are kept. */
 const SYSTEM_VALID = 30_000
-/** Answers with a TTL of 0 serve at least those who waited for them. */
-const LEAST_VALID = 1_000
-/** Tries within the timeout. */
-const TRIES = 3
+const FAILURE_VALID = 5_000
 
 interface Answer {
   /** Empty: the name could not be resolved. */
@@ -37,80 +34,67 @@ interface Answer {
 
 export class NameResolver {
   readonly #options: ResolverOptions
-  readonly #resolver: Resolver | null
+  readonly #lookup: NameLookup
+  /** By `keyOf` the target, as all below. */
   readonly #answers = new Map<string, Answer>()
   readonly #waiting = new Map<string, ((addresses: readonly Address[]) => void)[]>()
 
   /** @throws Error when a server is not an address */
   constructor(options: ResolverOptions) {
     this.#options = options
-    if (options.servers.length === 0) {
-      this.#resolver = null
-      return
-    }
-    this.#resolver = new Resolver({ timeout: Math.max(1, Math.ceil(options.timeout / TRIES)), tries: TRIES })
-    this.#resolver.setServers(options.servers)
+    this.#lookup = new NameLookup(options)
   }
 
   /** What is known of `host[:port]`; null: nothing, ask `lookUp`. */
   cached(target: string): readonly Address[] | null {
-    const answer = this.#answers.get(target)
+    const answer = this.#answers.get(keyOf(target))
     return answer !== undefined && answer.until > Date.now() ? answer.addresses : null
   }
 
   /** One lookup for all who ask for a name at the same time. An empty list: it could not be resolved. */
   lookUp(target: string, defaultPort: number, done: (addresses: readonly Address[]) => void): void {
-    const waiting = this.#waiting.get(target)
+    const name = keyOf(target)
+    const waiting = this.#waiting.get(name)
     if (waiting !== undefined) {
       waiting.push(done)
       return
     }
-    this.#waiting.set(target, [done])
+    this.#waiting.set(name, [done])
     this.#ask(target, defaultPort).then(
-      (answer) => this.#settle(target, answer),
-      () => this.#settle(target, { addresses: [], until: Date.now() + FAILURE_VALID }),
+      (answer) => this.#settle(name, answer),
+      (error) => this.#fail(name, error instanceof LookupError),
     )
   }
 
-  #settle(target: string, answer: Answer): void {
+  /** That nobody knows is for those who waited alone: the next one asks the next server. */
+  #fail(name: string, isUnknown: boolean): void {
+    this.#settle(name, { addresses: [], until: Date.now() + FAILURE_VALID })
+    if (isUnknown) this.#answers.delete(name)
+  }
+
+  #settle(name: string, answer: Answer): void {
     if (this.#answers.size >= MAX_NAMES) this.#answers.delete(this.#answers.keys().next().value!)
-    this.#answers.set(target, answer)
-    const waiting = this.#waiting.get(target) ?? []
-    this.#waiting.delete(target)
+    this.#answers.set(name, answer)
+    const waiting = this.#waiting.get(name) ?? []
+    this.#waiting.delete(name)
     for (const done of waiting) done(answer.addresses)
   }
 
   async #ask(target: string, defaultPort: number): Promise<Answer> {
     const parsed = parseAddress(target, defaultPort)
-    if (this.#resolver === null || 'path' in parsed || isIP(parsed.host) !== 0) {
-      return {
-        addresses: await resolveServer(target, defaultPort),
-        until: Date.now() + (this.#options.valid ?? SYSTEM_VALID),
-      }
+    const { servers, valid } = this.#options
+    if (servers.length === 0 || 'path' in parsed || isIP(parsed.host) !== 0) {
+      const addresses = await resolveServer(target, defaultPort)
+      return { addresses, until: Date.now() + (valid ?? SYSTEM_VALID) }
     }
     const { host, port } = parsed
-    const { ipv4, ipv6, valid } = this.#options
-    const [four, six] = await Promise.all([
-      ipv4 ? this.#query(host, 'resolve4') : [],
-      ipv6 ? this.#query(host, 'resolve6') : [],
-    ])
-    const records = [...four, ...six]
-    const ttl = Math.max(LEAST_VALID, Math.min(...records.map((record) => record.ttl * 1000)))
-    const addresses = records.map(({ address }) => ({
-      text: address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
-      host: address,
-      port,
-    }))
-    return {
-      addresses,
-      until: Date.now() + Math.max(LEAST_VALID, valid ?? (records.length === 0 ? FAILURE_VALID : ttl)),
-    }
+    const { records, valid: holds } = await this.#lookup.addresses(host)
+    const kept = records.length > 0 ? holds : Math.min(holds, FAILURE_VALID)
+    return { addresses: records.map((address) => ipAddress(address, port)), until: Date.now() + kept }
   }
+}
 
-  /** A name without addresses of one family is no error. */
-  #query(host: string, family: 'resolve4' | 'resolve6'): Promise<{ address: string; ttl: number }[]> {
-    return new Promise((resolve) => {
-      this.#resolver![family](host, { ttl: true }, (error, records) => resolve(error === null ? records : []))
-    })
-  }
+/** Names are the same in any case; paths of sockets are not. */
+function keyOf(target: string): string {
+  return target.includes('/') ? target : target.toLowerCase()
 }

@@ -169,10 +169,19 @@ function withServers(servers: readonly ServerOptions[], line: number, made: read
   const at = servers.findIndex((server) => server.line === line)
   if (at === -1) return servers
   const before = servers.filter((server) => server.line === line)
-  const kept = made.map((server) => ({ ...server, ...changesOf(before.find((one) => isSame(one, server))) }))
+  const kept = withChanges(made, before)
   if (isEqual(before, kept)) return servers
   const others = servers.filter((server) => server.line !== line)
   return [...others.slice(0, at), ...kept, ...others.slice(at)]
+}
+
+/** Each goes on with what was changed of one that was there before; two that are the same, with one each. */
+function withChanges(made: readonly ServerOptions[], before: readonly ServerOptions[]): ServerOptions[] {
+  const left = [...before]
+  return made.map((server) => {
+    const index = left.findIndex((one) => isSame(one, server))
+    return index === -1 ? server : { ...server, ...changesOf(left.splice(index, 1)[0]!) }
+  })
 }
 
 function isEqual(a: readonly object[], b: readonly object[]): boolean {
@@ -203,8 +212,7 @@ function isSame(a: ServerOptions, b: ServerOptions): boolean {
 }
 
 /** What may have been changed of a target while it served. */
-function changesOf(server: ServerOptions | undefined): Partial<ServerOptions> {
-  if (server === undefined) return {}
+function changesOf(server: ServerOptions): Partial<ServerOptions> {
   const { down, drain, apart } = server
   return { down, drain, ...(apart === undefined ? {} : { apart }) }
 }

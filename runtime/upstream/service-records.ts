@@ -3,7 +3,9 @@
  * a target had last stays while nobody knows its addresses. Knows neither groups nor when to ask again.
  */
 import type { LogLevel } from '../phases.ts'
-import { LookupError, type NameAnswer, type NameLookup, type ServiceRecord } from './name-lookup.ts'
+import { LookupError } from './name-inquiry.ts'
+import type { NameAnswer, NameLookup } from './name-lookup.ts'
+import type { ServiceRecord } from './name-message.ts'
 import type { Address } from './options.ts'
 import { ipAddress, parseAddress } from './resolve.ts'
 
@@ -93,16 +95,11 @@ export class ServiceRecords {
   }
 }
 
-/** By priority, then by name and port, each of which is there once. */
+/** By priority, then by name, port and weight. As in nginx, one that is there twice is two targets. */
 function inOrder(records: readonly ServiceRecord[]): ServiceRecord[] {
-  const sorted = records
-    .map((record) => ({ ...record, name: record.name.toLowerCase() }))
-    .sort((a, b) => a.priority - b.priority || compare(a.name, b.name) || a.port - b.port)
-  const seen = new Set<string>()
-  return sorted.filter(({ name, port }) => {
-    const key = `${name}:${port}`
-    return !seen.has(key) && seen.add(key)
-  })
+  return records.toSorted(
+    (a, b) => a.priority - b.priority || compare(a.name, b.name) || a.port - b.port || a.weight - b.weight,
+  )
 }
 
 function isUsable({ name, port }: ServiceRecord): boolean {

@@ -18,15 +18,18 @@ const TOPICS =
   h2_max_headers h2_proxy_max_temp_file_size h2_proxy_request_buffering_redirect h2_request_body_extra h2_trailers
   http_absolute_redirect http_expect_100_continue http_headers_multi http_include http_keepalive_shutdown
   http_listen http_listen_wildcard http_location_auto http_max_headers http_method http_request_port
-  http_resolver_cleanup http_resolver_ipv4 ignore_invalid_headers index map_complex map_volatile merge_slashes
+  http_resolver http_resolver_aaaa http_resolver_cleanup http_resolver_cname http_resolver_ipv4
+  ignore_invalid_headers index map_complex map_volatile merge_slashes
   mirror mirror_proxy not_modified proxy_available proxy_bind proxy_chunked_extra proxy_duplicate_headers
   proxy_implicit proxy_intercept_errors proxy_keepalive proxy_max_temp_file_size proxy_method proxy_noclose
   proxy_non_idempotent proxy_pass_request proxy_request_buffering_chunked proxy_request_buffering_keepalive
   proxy_set_body proxy_ssi_body proxy_unix proxy_upstream_cookie proxy_variables range_if_range realip
   realip_remote_addr realip_remote_port request_id rewrite_unescape split_clients ssi_delayed ssi_if
   ssi_include_big ssi_waited sub_filter sub_filter_buffering sub_filter_merge sub_filter_multi sub_filter_multi2
-  subrequest_output_buffer_size trailers upstream_ip_hash_ipv6 upstream_max_conns_sticky upstream_sticky_drain
-  upstream_sticky_learn upstream_sticky_learn_header upstream_sticky_next upstream_sticky_route upstream_zone
+  subrequest_output_buffer_size trailers upstream_ip_hash_ipv6 upstream_max_conns_sticky upstream_resolve
+  upstream_resolve_reload upstream_resolver upstream_service upstream_service_reload upstream_sticky_drain
+  upstream_sticky_learn upstream_sticky_learn_header upstream_sticky_next upstream_sticky_resolve
+  upstream_sticky_route upstream_zone
   worker_shutdown_timeout_h2`.split(/\s+/)
 
 const USAGE = `node test/conformance/run.mjs FOLDER [FILE...] [options]

@@ -127,6 +127,26 @@ test('a service is followed: targets, ports, backups', async () => {
   await site.close()
 })
 
+test('a name that a request makes: every request finds all its addresses in service, failures are not kept', async () => {
+  dns.set('hop.test', { cname: 'gone.test', bare: true })
+  dns.set('gone.test', { addresses: ['127.0.0.8', '127.0.0.9'], ttl: 60 })
+  dns.set('bad.test', { fails: 'servfail' })
+  const site = await Site.start(
+    `location / { proxy_pass http://$arg_name:${farm.port}; add_header X-Version $upstream_addr always; }`,
+    {},
+    `resolver ${dns.address} ipv6=off;`,
+  )
+  for (let i = 0; i < 3; i++) {
+    const { status, version } = await site.get('/?name=hop.test')
+    assert.is(status, 502)
+    assert.equal(version.split(', ').sort(), [`127.0.0.8:${farm.port}`, `127.0.0.9:${farm.port}`])
+  }
+  assert.is((await site.get('/?name=bad.test')).status, 502)
+  dns.set('bad.test', { addresses: ['127.0.0.1'] })
+  assert.is((await site.get('/?name=BAD.test')).body, '127.0.0.1')
+  await site.close()
+})
+
 test('an upstream has a resolver of its own, or that of the http block, or the system', async () => {
   const own = await DnsServer.start()
   dns.set('app.test', { addresses: ['127.0.0.1'] })

@@ -9,15 +9,9 @@ import { DnsServer } from '../lib/dns-server.ts'
 const dns = await DnsServer.start()
 test.after(() => dns.close())
 
-function lookup(options: Partial<ResolverOptions> = {}): NameLookup {
-  return new NameLookup({
-    servers: [dns.address],
-    valid: null,
-    ipv4: true,
-    ipv6: true,
-    timeout: 700,
-    ...options,
-  })
+function lookup(options: Partial<ResolverOptions> = {}, maxQuestions?: number): NameLookup {
+  const defaults = { servers: [dns.address], valid: null, ipv4: true, ipv6: true, timeout: 700 }
+  return new NameLookup({ ...defaults, ...options }, maxQuestions)
 }
 
 async function failure(promise: Promise<unknown>): Promise<string> {
@@ -27,10 +21,10 @@ async function failure(promise: Promise<unknown>): Promise<string> {
   )
 }
 
-test('addresses of both families come sorted, each once, and hold for the shortest TTL', async () => {
+test('addresses of both families come sorted, one that is there twice as two, and hold for the shortest TTL', async () => {
   dns.set('app.test', { addresses: ['127.0.0.3', '::1', '127.0.0.2', '127.0.0.3'], ttl: 7 })
   assert.equal(await lookup().addresses('app.test'), {
-    records: ['127.0.0.2', '127.0.0.3', '::1'],
+    records: ['127.0.0.2', '127.0.0.3', '127.0.0.3', '::1'],
     valid: 7_000,
   })
   dns.set('alias.test', { cname: 'app.test', ttl: 3 })
@@ -39,6 +33,7 @@ test('addresses of both families come sorted, each once, and hold for the shorte
 
 test('"ipv4=off", "ipv6=off" and "valid=" say otherwise', async () => {
   const from = dns.asked.length
+  dns.set('app.test', { addresses: ['127.0.0.3', '::1', '127.0.0.2'], ttl: 7 })
   assert.equal((await lookup({ ipv6: false }).addresses('app.test')).records, ['127.0.0.2', '127.0.0.3'])
   assert.equal((await lookup({ ipv4: false }).addresses('app.test')).records, ['::1'])
   assert.equal(dns.asked.slice(from), ['A app.test', 'AAAA app.test'])
@@ -100,20 +95,79 @@ test('services come as they are; a target without a name is none', async () => {
   dns.set('_http._tcp.app.test', { srv: [...srv, { target: '', port: 0 }] })
   assert.equal(await lookup().services('_http._tcp.app.test'), {
     records: [{ name: 'a.test', port: 81, priority: 1, weight: 5 }],
-    valid: 30_000,
+    valid: 1_000,
   })
   assert.equal((await lookup().services('_none._tcp.app.test')).records, [])
   dns.set('_bad._tcp.app.test', { fails: 'servfail' })
   assert.is(await failure(lookup().services('_bad._tcp.app.test')), 'LookupError 2: Server failure')
 })
 
+test('what a name stands for is asked for, where its server does not say more', async () => {
+  dns.set('hop.test', { cname: 'Next.test', bare: true, ttl: 60 })
+  dns.set('next.test', { cname: 'app.test', bare: true, ttl: 5 })
+  dns.set('_http._tcp.hop.test', { cname: '_http._tcp.app.test', bare: true })
+  const from = dns.asked.length
+  assert.equal(await lookup({ ipv6: false }).addresses('HOP.test.'), {
+    records: ['127.0.0.2', '127.0.0.3'],
+    valid: 5_000,
+  })
+  assert.equal(dns.asked.slice(from), ['A hop.test', 'A next.test', 'A app.test'])
+  assert.equal(
+    (await lookup().services('_http._tcp.hop.test')).records,
+    (await lookup().services('_http._tcp.app.test')).records,
+  )
+  dns.set('nowhere.test', { cname: 'none.test', bare: true })
+  assert.equal((await lookup().addresses('nowhere.test')).records, [])
+})
+
+test('names that stand for each other, or for too many others, are not known', async () => {
+  dns.set('a.loop.test', { cname: 'b.loop.test', bare: true })
+  dns.set('b.loop.test', { cname: 'a.loop.test', bare: true })
+  const from = dns.asked.length
+  assert.match(
+    await failure(lookup({ ipv6: false }).addresses('a.loop.test')),
+    /^LookupError a.loop.test stands for/,
+  )
+  assert.is(dns.asked.length - from, 17)
+})
+
+test('a name that no question can hold is not there', async () => {
+  const from = dns.asked.length
+  for (const name of [`${'a'.repeat(64)}.test`, 'a..test', '.test', `${'abc.'.repeat(63)}test`])
+    assert.equal((await lookup().addresses(name)).records, [], name)
+  assert.is(dns.asked.length, from)
+})
+
+test('only so many questions are under way at a time; others wait for their turn', async () => {
+  dns.set('silent.test', { fails: 'silent' })
+  dns.set('later.test', { addresses: ['127.0.0.1'] })
+  const one = lookup({ ipv6: false, timeout: 1_000 }, 1)
+  const from = dns.asked.length
+  const asked = dns.untilAsked('A silent.test')
+  const answers = Promise.all(['silent.test', 'later.test', 'app.test'].map((name) => one.addresses(name)))
+  await asked
+  dns.set('silent.test', { addresses: ['127.0.0.1'] })
+  assert.equal(
+    (await answers).map(({ records }) => records.length),
+    [1, 1, 2],
+  )
+  assert.equal(dns.asked.slice(from), ['A silent.test', 'A silent.test', 'A later.test', 'A app.test'])
+})
+
+test('a name server is an address', () => {
+  for (const server of ['ns.test', 'unix:/tmp/ns', '127.0.0.1:0', '127.1'])
+    assert.throws(() => lookup({ servers: [server] }), Error, server)
+})
+
 test('what is under way can be given up', async () => {
   const one = lookup({ timeout: 60_000 })
+  dns.set('silent.test', { fails: 'silent' })
   const asked = dns.untilAsked('A silent.test')
   const answer = failure(one.addresses('silent.test'))
   await asked
   one.cancel()
-  assert.is(await answer, 'LookupError ECANCELLED')
+  assert.is(await answer, 'LookupError given up')
+  assert.is(await failure(one.addresses('app.test')), 'LookupError given up')
 })
 
 test('without a name server names are looked up as the system does', async () => {

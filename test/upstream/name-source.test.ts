@@ -186,6 +186,25 @@ test('targets of a service that stay keep what was changed of them; all may go a
   group.stop()
 })
 
+test('a target that is there twice is two servers, each with what was changed of it', async () => {
+  dns.set('a.test', { addresses: ['127.0.0.1'], ttl: 1 })
+  const twice = [
+    { target: 'a.test', port: 81 },
+    { target: 'a.test', port: 81 },
+  ]
+  dns.set('_http._tcp.app.test', { srv: twice })
+  const group = await Following.start([line('app.test', { service: 'http' })])
+  assert.is(group.peers, '127.0.0.1:81 127.0.0.1:81')
+  group.live.replace(group.live.servers.map((server, i) => (i === 1 ? { ...server, down: true } : server)))
+  dns.set('a.test', { addresses: ['127.0.0.2'], ttl: 1 })
+  await group.until('127.0.0.2:81 127.0.0.2:81')
+  assert.equal(
+    group.live.group.peers.map(({ down }) => down),
+    [false, true],
+  )
+  group.stop()
+})
+
 test('servers that no group can be made of change nothing, and do not keep others back', async () => {
   const targets = ['a.test', 'c.test']
   for (const name of targets) dns.set(name, { addresses: ['127.0.0.1'] })

@@ -3,7 +3,8 @@
 import { mock } from 'node:test'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { LookupError, type NameAnswer } from '../../runtime/upstream/name-lookup.ts'
+import { LookupError } from '../../runtime/upstream/name-inquiry.ts'
+import type { NameAnswer } from '../../runtime/upstream/name-lookup.ts'
 import { NameWatch } from '../../runtime/upstream/name-watch.ts'
 
 type Reply = NameAnswer<string> | Error
