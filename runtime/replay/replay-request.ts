@@ -78,12 +78,15 @@ export class ReplayRequest implements Answers {
     if (holdsMasked(value)) this.masked.add(what)
   }
 
-  /** What the clock said then at this look, or at the last one. @param now the clock of the replay, which timers move */
+  /**
+   * What the clock said then at this look, though a timer may have been a moment early; beyond the looks of then, not less.
+   * @param now the clock of the replay, which timers move
+   */
   time(now: number): number {
     const { at, asked } = this.entry
     const { times } = asked
-    const then = times[Math.min(this.#looks++, times.length - 1)]
-    return then === undefined ? now : Math.max(now, at + then)
+    const then = times[this.#looks++]
+    return then === undefined ? Math.max(now, at + (times.at(-1) ?? 0)) : at + then
   }
 
   /** What `Math.random` gave then; undefined: nobody knows. */

@@ -49,10 +49,17 @@ export class RedisServer {
     })
     child.once('exit', () => running.delete(child))
     for (let waited = 0; !(await this.#answers()); waited += POLL) {
-      if (waited > START_TIME || child.exitCode !== null || child.pid === undefined)
+      if (waited > START_TIME || child.exitCode !== null || child.pid === undefined) {
+        child.kill('SIGKILL')
         throw new Error(`redis-server did not start\n${said}`)
+      }
       await pause(POLL)
     }
+    // Somebody else's may have been quicker to take the port.
+    const [, answerer] = /process_id:(\d+)/.exec(this.command('info', 'server')) ?? []
+    if (answerer === undefined || Number(answerer) === child.pid) return
+    child.kill('SIGKILL')
+    throw new Error('redis-server did not start\nAddress already in use')
   }
 
   async stop(): Promise<void> {
@@ -110,18 +117,30 @@ export async function startCluster(tries = 5): Promise<RedisServer[]> {
 
 async function formCluster(): Promise<RedisServer[]> {
   const ports = await freePorts(3)
-  const nodes = await Promise.all(
-    ports.map((port) =>
-      RedisServer.start(['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'], port),
-    ),
-  )
-  const made = redisCli(
-    ports[0],
-    ...['--cluster', 'create', ...ports.map((port) => `127.0.0.1:${port}`), '--cluster-yes'],
-  )
-  for (let waited = 0; ; waited += POLL) {
-    if (ports.every((port) => redisCli(port, 'cluster', 'info').includes('cluster_state:ok'))) return nodes
-    if (waited > START_TIME) throw new Error(`the cluster did not form\n${made}`)
+  const words = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000']
+  const starts = await Promise.allSettled(ports.map((port) => RedisServer.start(words, port)))
+  const nodes = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
+  try {
+    for (const start of starts) if (start.status === 'rejected') throw start.reason
+    join(ports)
+    await joined(ports)
+    return nodes
+  } catch (error) {
+    await Promise.all(nodes.map((node) => node.stop()))
+    throw error
+  }
+}
+
+function join(ports: readonly number[]): void {
+  const addresses = ports.map((port) => `127.0.0.1:${port}`)
+  redisCli(ports[0], '--cluster', 'create', ...addresses, '--cluster-yes')
+}
+
+async function joined(ports: readonly number[]): Promise<void> {
+  const isOk = (port: number): boolean => redisCli(port, 'cluster', 'info').includes('cluster_state:ok')
+  for (let waited = 0; !ports.every(isOk); waited += POLL) {
+    if (waited > START_TIME)
+      throw new Error(`the cluster did not form\n${redisCli(ports[0], 'cluster', 'info')}`)
     await pause(POLL)
   }
 }

@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { RedisStore, type RedisStoreOptions } from '../../runtime/store/redis-store.ts'
 import { StoreError } from '../../runtime/store/store.ts'
+import { freePort } from '../lib/ports.ts'
 import { RedisServer, startCluster, startSentinel } from '../lib/redis.ts'
 import { testContract } from './contract.ts'
 
@@ -200,10 +201,14 @@ test('a server that was stopped in the middle is met with errors at once, and us
   await server.start()
   await answers(store)
   assert.is(store.stats.breaker, 'closed')
-  assert.equal(
-    lines.map((line) => line.split(' ')[0]),
-    ['error', 'notice'],
+  const name = `redis 127.0.0.1:${server.port}`
+  assert.is(lines.length, 2, lines.join('\n'))
+  // What the client says of itself is no reason.
+  assert.match(
+    lines[0],
+    new RegExp(`^error store: ${name} is given a rest after 5 failures \\(not connected`),
   )
+  assert.is(lines[1], `error store: ${name} answers again`)
   await store.close()
   await server.stop()
 })
@@ -226,6 +231,7 @@ test('a server that holds its connections and says nothing costs each call its d
 test('a full server says so, loses nothing, and is not given up', async () => {
   const server = await RedisServer.start(['--maxmemory', '3mb', '--maxmemory-policy', 'noeviction'])
   const store = await open(optionsFor(server.port))
+  lines.length = 0
   await store.set('users', 'ann', '1', 60_000)
   let code = 'none'
   for (let i = 0; i < 200 && code === 'none'; i++)
@@ -233,6 +239,16 @@ test('a full server says so, loses nothing, and is not given up', async () => {
   assert.is(code, 'full')
   assert.is((await store.get('users', 'ann'))?.value, '1')
   assert.is(store.stats.breaker, 'closed')
+  assert.is(await failure(store.set('users', 'bob', 'x'.repeat(100_000), 60_000)), 'full')
+  assert.is(await failure(store.take('limit', 'bob', 1, 1, 1)), 'full')
+  server.command('config', 'set', 'maxmemory', '0')
+  for (const end = Date.now() + 5000; lines.length < 2 && Date.now() < end; await pause(50))
+    await store.set('users', 'bob', '1', 60_000)
+  const name = `redis 127.0.0.1:${server.port}`
+  assert.equal(lines, [
+    `error store: ${name} is full: nothing new is kept in it`,
+    `error store: ${name} has room again`,
+  ])
   await store.close()
   await server.stop()
 })
@@ -244,6 +260,76 @@ test('a password is needed and given', async () => {
   assert.is((await store.get('users', 'ann'))?.value, '1')
   await store.close()
   await server.stop()
+})
+
+/** What a store says that cannot be talked to: when it is waited for, by its calls, and in the log. */
+async function refusals(port: number, more: Partial<RedisStoreOptions>): Promise<string> {
+  const store = new RedisStore(optionsFor(port, { timeout: 500, ...more }))
+  lines.length = 0
+  const told = [await messageOf(store.ready(300))]
+  for (let i = 0; i < 6; i++) told.push(await messageOf(store.get('users', 'ann')))
+  await store.close()
+  const all = [...told, ...lines].join('\n')
+  assert.is(lines.length, 1, all)
+  assert.not.match(all, /writeable|secret-of-mine/)
+  return all
+}
+
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    return (error as Error).message
+  }
+  return 'it was done'
+}
+
+test('a wrong password, user or database, and a server that is not there, are named by all who meet them', async () => {
+  const server = await RedisServer.start(['--requirepass', 'secret'])
+  const name = `redis 127.0.0.1:${server.port}`
+  const everywhere = (reason: string) => {
+    const message = `${name}: not connected: ${reason}`
+    const rest = `error store: ${name} is given a rest after 5 failures (not connected: ${reason})`
+    return [`${name}: ${reason}`, ...Array(5).fill(message), `${name} is away (${reason})`, rest].join('\n')
+  }
+  const wrong = 'WRONGPASS invalid username-password pair or user is disabled.'
+  assert.is(await refusals(server.port, { password: 'secret-of-mine' }), everywhere(wrong))
+  assert.is(await refusals(server.port, { username: 'ann', password: 'secret' }), everywhere(wrong))
+  assert.is(await refusals(server.port, {}), everywhere('NOAUTH Authentication required.'))
+  const beyond = everywhere('ERR DB index is out of range')
+  assert.is(await refusals(server.port, { password: 'secret', database: 999 }), beyond)
+  await server.stop()
+  assert.is(await refusals(server.port, {}), everywhere(`connect ECONNREFUSED 127.0.0.1:${server.port}`))
+})
+
+test('a cluster whose nodes are not there says why', async () => {
+  const port = await freePort()
+  const all = await refusals(port, { mode: 'cluster' })
+  assert.match(all, new RegExp(`is away \\(.*ECONNREFUSED 127.0.0.1:${port}\\)`))
+})
+
+test('of several processes of a machine one tells of an outage for those who only look at errors', async () => {
+  const store = new RedisStore(optionsFor(await freePort(), { discreet: true }))
+  lines.length = 0
+  for (let i = 0; i < 6; i++) await messageOf(store.get('users', 'ann'))
+  await store.close()
+  assert.is(lines.length, 1)
+  assert.match(lines[0], /^info store: redis .* is given a rest/)
+})
+
+test('what is no entry, and what is no number, are told apart', async () => {
+  const options = optionsFor(single.port)
+  const store = await open(options)
+  single.command('lpush', `${options.prefix}m:users{}list`, 'x')
+  assert.is(await messageOf(store.get('users', 'list')), 'the key holds another kind of Redis value')
+  assert.is(
+    await messageOf(store.incr('users', 'list', 1, 60_000)),
+    'the key holds another kind of Redis value',
+  )
+  await store.set('users', 'ann', '"app1"', 60_000)
+  const noNumber = 'the value is no number: incr adds to numbers only'
+  assert.is(await messageOf(store.incr('users', 'ann', 1, 60_000)), noNumber)
+  await store.close()
 })
 
 test('when tracking is forbidden those who write tell of it', async () => {

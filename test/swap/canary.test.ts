@@ -156,11 +156,13 @@ test('a canary that is much slower than the script is rolled back; max_latency s
     }`
   const slow = { 'v.js': waiting(1), 'c.js': waiting(300) }
   const compared = await Site.start(server('percent=50 key=$arg_user min_calls=16', '', ''), slow)
+  // Few at a time: on a busy machine the script itself must not seem to be slow.
   const askBoth = async (site: Site) => {
-    const asked = Array.from({ length: 80 }, (_, user) => site.get(`/?user=${user}`))
-    await Promise.all(asked)
+    for (let user = 0; user < 80; user += 8)
+      await Promise.all(Array.from({ length: 8 }, (_, i) => site.get(`/?user=${user + i}`)))
   }
-  await askBoth(compared)
+  for (let round = 0; round < 5 && compared.states('c.js')[0] !== 'quarantined'; round++)
+    await askBoth(compared)
   await compared.until('rolled back', () => compared.states('c.js')[0] === 'quarantined')
   assert.match(
     compared.log.join('\n'),

@@ -206,7 +206,7 @@ function handleOf(answers: Readonly<Record<string, () => unknown>>) {
     asked.push(topic)
     return answers[topic]!()
   }
-  const handle = { channel: { ask }, kill: () => void asked.push('kill') } as unknown as WorkerHandle
+  const handle = { channel: { ask }, expel: () => void asked.push('expel') } as unknown as WorkerHandle
   return { handle, asked }
 }
 
@@ -237,7 +237,7 @@ test('a worker that cannot have the servers is killed, to be replaced by one tha
   const good = handleOf({ 'set servers': () => undefined })
   const bad = handleOf({ 'set servers': refusing('failed') })
   await setServers([bad.handle, good.handle], 'u', [])
-  assert.equal([bad.asked, good.asked], [['set servers', 'kill'], ['set servers']])
+  assert.equal([bad.asked, good.asked], [['set servers', 'expel'], ['set servers']])
 })
 
 test.run()

@@ -3,6 +3,8 @@
 import { writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { rawRequest } from '../lib/raw-http.ts'
+import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
 import { Crew } from './crew.ts'
 
 /** ms; far more than a stop may take. */
@@ -57,6 +59,54 @@ test('SIGTERM while the workers load another version', async () => {
   await crew.sluice.waitForLog(/init waits/, from)
   assert.ok((await timed(crew.sluice.stop())) < SOON)
   assert.not.match(crew.sluice.errorLog().slice(from), 'exited on signal')
+})
+
+const oneWaits = `export async function init() {
+  if (sluice.worker === 0) return console.log('init is done')
+  console.log('init waits')
+  await new Promise((done) => setTimeout(done, 1200))
+}
+export function content(r) { r.return(204) }
+`
+
+/** Two workers, a request under way, and HUP to a configuration that one of them is ready for. */
+async function halfReady() {
+  let answer = () => {}
+  const held = new Promise<void>((done) => (answer = done))
+  const upstream = await recordingUpstream(async () => {
+    await held
+    return ok('at last')
+  })
+  const crew = await Crew.start(2, `location /slow { proxy_pass http://${upstream.address}; }`, {
+    's.js': oneWaits,
+  })
+  const GET = 'GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+  const waiting = Array.from({ length: 8 }, () => rawRequest(crew.port, GET))
+  await upstream.waitForRequests(8)
+  const from = crew.sluice.errorLog().length
+  void crew.reload((config) => config.replace('location /slow', 'location /s { script s.js; }\nlocation /slow'))
+  for (const line of [/init waits/, /init is done/]) await crew.sluice.waitForLog(line, from)
+  return { crew, upstream, answer, waiting, log: () => crew.sluice.errorLog().slice(from) }
+}
+
+test('QUIT while some workers are ready for another configuration ends no request', async () => {
+  const { crew, upstream, answer, waiting, log } = await halfReady()
+  crew.sluice.child.kill('SIGQUIT')
+  // The act is over when the slow worker has said that it does not swap any more.
+  await crew.sluice.waitForLog(/it is shutting down; the running configuration stays|exited on signal/)
+  answer()
+  for (const one of await Promise.all(waiting)) assert.match(one, /^HTTP\/1\.1 200 OK\r\n[\s\S]*at last$/)
+  assert.is(await crew.sluice.exited, 0)
+  assert.not.match(log(), 'exited on signal')
+  await upstream.close()
+})
+
+test('TERM there ends at once', async () => {
+  const { crew, upstream, waiting, log } = await halfReady()
+  assert.ok((await timed(crew.sluice.stop())) < SOON)
+  assert.equal(new Set(await Promise.all(waiting)), new Set(['']))
+  assert.not.match(log(), 'exited on signal')
+  await upstream.close()
 })
 
 test.run()
