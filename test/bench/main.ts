@@ -8,6 +8,7 @@
 // Numbers go to standard output as markdown, progress to standard error.
 
 import { bulkCase } from './case-bulk.ts'
+import { fleetCase } from './case-fleet.ts'
 import { plainCase, scriptedCase } from './case-http.ts'
 import { idleCase } from './case-idle.ts'
 import { mapCase } from './case-map.ts'
@@ -76,6 +77,11 @@ const CASES: readonly Case[] = [
     name: 'swap-workers',
     title: 'Swaps of four workers under load',
     run: (quick) => swapWorkersCase(quick ? 5 : 30),
+  },
+  {
+    name: 'fleet',
+    title: 'A fleet: a push until all machines serve by it',
+    run: (quick) => fleetCase(quick ? 3 : 20),
   },
   {
     name: 'map',
