@@ -86,8 +86,8 @@ export interface ControlStatus {
 }
 
 export interface WorkerStatus extends WorkerReport {
-  /** `leaving`: serves what it has begun. */
-  readonly state: 'serving' | 'leaving'
+  /** `leaving`: serves what it has begun. `silent`: does not answer; the figures are the last that it has told. */
+  readonly state: 'serving' | 'leaving' | 'silent'
 }
 
 /** One process that serves. */

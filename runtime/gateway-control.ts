@@ -17,7 +17,7 @@ import type { MetricFamily } from './observe/metrics.ts'
 import type { LogLevel } from './phases.ts'
 import type { HistoryEntry, ScriptStatus } from './script-registry.ts'
 import type { ScriptsSnapshot } from './script-snapshot.ts'
-import { addressesFor, groupNamed, keepServers, plannedServers } from './server-changes.ts'
+import { addressesFor, describeChange, groupNamed, keepServers, plannedServers } from './server-changes.ts'
 import type { Change, SwapResult } from './swap.ts'
 import { VERSION } from './version.ts'
 
@@ -101,11 +101,15 @@ export class GatewayControl implements Control {
       const { upstreams } = this.#gateway.generation
       const live = groupNamed(upstreams, change.group)
       const stored = upstreams.named(change.group)!.stored
-      if (stored !== null) return stored.change(change, addresses, live)
+      if (stored !== null) {
+        await stored.change(change, addresses, live)
+        return
+      }
       const servers = plannedServers(live, change, addresses)
       keepServers(upstreams.named(change.group)!.model!, servers)
       live.replace(servers)
     })
+    this.log('notice', describeChange(change))
   }
 
   async snapshot(): Promise<ScriptsSnapshot> {

@@ -106,7 +106,8 @@ export class Gateway {
       options.clearPath,
     )
     this.#services = this.#makeServices()
-    this.stores = new Stores({ log: (level, message) => this.log(level, message), memory: options.store })
+    const { store: memory, worker } = options
+    this.stores = new Stores({ log: (level, message) => this.log(level, message), memory, worker })
   }
 
   get services(): Services {
@@ -323,6 +324,10 @@ export class Gateway {
       files = change.kind === 'reload' ? this.#openFiles() : null
       const errorLog = files === null ? this.#errorLog : new ErrorLog(model.main.errorLog, files)
       await this.#sockets.open(generation.addresses)
+      if (this.#draining) {
+        this.#sockets.closeAll()
+        throw new Error('it is shutting down')
+      }
       return this.#makeReady({ generation, model, stores, files, errorLog, started })
     } catch (error) {
       files?.close()

@@ -7,7 +7,7 @@ import type { ServerChange, ServerChoices } from './control.ts'
 import type { LiveGroup } from './upstream/live-group.ts'
 import { type Address, SERVER_DEFAULTS, type ServerOptions } from './upstream/options.ts'
 import { resolveServer } from './upstream/resolve.ts'
-import { writeState } from './upstream/state-file.ts'
+import { isStateForeign, updateState } from './upstream/state-file.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /**
@@ -54,7 +54,8 @@ export function modelNamed(models: readonly UpstreamModel[], group: string): Ups
 }
 
 /** Writes the servers down where the group has a `state` file. To be done before they go into service. @throws ServerChangeError */
-export function keepServers({ name, state }: UpstreamModel, servers: readonly ServerOptions[]): void {
+export function keepServers(model: UpstreamModel, servers: readonly ServerOptions[]): void {
+  const { name, state } = model
   if (state === null) return
   const apart = servers.find((server) => server.apart !== undefined)
   if (apart !== undefined)
@@ -62,14 +63,31 @@ export function keepServers({ name, state }: UpstreamModel, servers: readonly Se
       'conflict',
       `upstream "${name}" keeps its servers by name; change "${apart.name}", which is all its addresses`,
     )
+  let isForeign: boolean
   try {
-    writeState(state, servers)
+    isForeign = isStateForeign(model)
+    if (!isForeign) updateState(model, servers)
   } catch (error) {
     throw new ServerChangeError(
       'storage',
       `the state of upstream "${name}" cannot be written: ${(error as Error).message}`,
     )
   }
+  // Neither the hand's edit nor this change would be whole.
+  if (isForeign)
+    throw new ServerChangeError(
+      'conflict',
+      `the state file of upstream "${name}" was changed by hand or removed; reload first`,
+    )
+}
+
+/** What was done, for the error log. */
+export function describeChange(change: ServerChange): string {
+  const { kind, group, server } = change
+  const done = { add: 'added', patch: 'changed', remove: 'removed' } as const
+  const options = kind === 'remove' ? [] : Object.entries(change.options)
+  const choices = options.map(([name, value]) => `${name}=${value}`).join(' ')
+  return `admin API: upstream "${group}": server "${server}" ${done[kind]}${choices && `: ${choices}`}`
 }
 
 /**

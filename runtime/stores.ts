@@ -7,6 +7,8 @@ import type { HttpModel, SessionMapModel } from './config/model.ts'
 import type { LogLevel } from './phases.ts'
 import { redisSettings } from './redis-settings.ts'
 import { MemoryStore } from './store/memory-store.ts'
+import type { RedisSettings } from './store/redis-connect.ts'
+import { placeOf } from './store/redis-place.ts'
 import type { RedisStore, RedisStoreOptions } from './store/redis-store.ts'
 import { SessionMap } from './store/session-map.ts'
 import type { Store } from './store/store.ts'
@@ -16,6 +18,8 @@ export interface StoresOptions {
   readonly log: (level: LogLevel, message: string) => void
   /** What `store memory` is; whoever gives it closes it. Default: memory of this process. */
   readonly memory?: Store
+  /** Its first worker tells of an outage for the whole machine. */
+  readonly worker?: number
 }
 
 /** What is needed of a configuration. */
@@ -30,6 +34,8 @@ export class StoreSet {
   readonly settings: StoreSettings
   readonly #maps = new Map<string, SharedMap>()
   readonly #opened: Shared<Store>
+  /** Where its keys are: they stay when no more than the way there is another. */
+  readonly place: string
   #holders = 0
 
   /** Use {@link Stores}. @param before maps of the same store that are already in use */
@@ -37,6 +43,7 @@ export class StoreSet {
     this.store = opened.value
     this.settings = settings
     this.#opened = opened.acquire()
+    this.place = opened.place
     const known = before?.store === this.store ? before.#maps : null
     for (const model of settings.sessionMaps) {
       const same = known?.get(model.name)
@@ -89,12 +96,15 @@ export class StoreSet {
 /** Something that is closed when its last user lets go of it. */
 class Shared<T> {
   readonly key: string
+  /** What it holds is the same for all that have this. */
+  readonly place: string
   readonly value: T
   readonly #close: () => void
   #users = 0
 
-  constructor(key: string, value: T, close: () => void) {
+  constructor(key: string, value: T, close: () => void, place = key) {
     this.key = key
+    this.place = place
     this.value = value
     this.#close = close
   }
@@ -160,16 +170,14 @@ export class Stores {
     return new StoreSet(opened, http, this.#current)
   }
 
-  async #open(
-    key: string,
-    http: StoreSettings,
-    redis: Omit<RedisStoreOptions, 'log'> | null,
-  ): Promise<Shared<Store>> {
-    const { log, memory } = this.#options
+  async #open(key: string, http: StoreSettings, redis: RedisSettings | null): Promise<Shared<Store>> {
+    const { log, memory, worker = 0 } = this.#options
     if (redis === null && memory !== undefined) return new Shared(key, memory, () => undefined)
     const size = http.store.kind === 'memory' ? http.store.size : 0
-    const store = redis === null ? new MemoryStore({ size }) : await openRedis({ ...redis, log })
-    return new Shared<Store>(key, store, () => void store.close())
+    const store =
+      redis === null ? new MemoryStore({ size }) : await openRedis({ ...redis, log, discreet: worker !== 0 })
+    const place = redis === null ? key : placeOf(redis)
+    return new Shared<Store>(key, store, () => void store.close(), place)
   }
 
   /** The set goes into service. */
@@ -180,7 +188,7 @@ export class Stores {
     set.acquire()
     this.#current = set
     if (before === null) return
-    if (before.store !== set.store)
+    if (before.place !== set.place)
       this.#options.log('warn', 'the store is another one: what the one before holds is not known to it')
     before.release()
   }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import {
+  type Adoption,
   type Fleet,
   FleetError,
   type FleetStatus,
@@ -91,7 +92,8 @@ export class FleetApi {
     const { machine, machines, scripts } = await this.#reached()
     // Before it is among them, it may not know yet what is recorded.
     if (!machines.some((one) => one.machine === machine)) throw joining()
-    const script = scripts.find((one) => one.name === name)
+    const recorded = this.#fleet!.recordedName(name)
+    const script = scripts.find((one) => one.name === recorded)
     if (script === undefined || (wish !== 'rollback' && script.canary === null)) return null
     const rollout = await this.#change((fleet) => {
       if (wish === 'rollback') return fleet.rollback(name, author)
@@ -99,6 +101,12 @@ export class FleetApi {
       return fleet.removeCanary(name, author, `removed by ${author}`)
     })
     return this.#settled(rollout, machine)
+  }
+
+  /** What the fleet has recorded in place of what this machine alone has. @throws Refusal */
+  async adopt(name: string): Promise<Adoption> {
+    if (!this.on) throw notFound('there is nothing to adopt without a fleet; "store redis://…" makes one')
+    return this.#ask((fleet) => fleet.adopt(name))
   }
 
   /** @throws Refusal when Redis is away: what the fleet has recorded is not known then */

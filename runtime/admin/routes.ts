@@ -46,6 +46,7 @@ export class Routes {
       at('/api/v1/generations/rollback', { POST: (request) => scripts.rollbackAll(request) }),
       at('/api/v1/scripts', { GET: () => scripts.list() }),
       at(`/api/v1/scripts/${NAME}/rollback`, { POST: (request, name) => scripts.rollback(name, request) }),
+      at(`/api/v1/scripts/${NAME}/adopt`, { POST: (request, name) => scripts.adopt(name, request) }),
       at(`/api/v1/scripts/${NAME}/promote`, { POST: (request, name) => scripts.promote(name, request) }),
       at(`/api/v1/scripts/${NAME}`, {
         GET: (_, name) => scripts.get(name),

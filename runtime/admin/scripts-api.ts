@@ -73,8 +73,9 @@ export class ScriptsApi {
     if (condition !== undefined) checkMatch(condition, (await this.#find(name)).versions)
     const { text } = await readScript(request)
     const change = await this.#fleet.push(shared, text, request, query)
-    if (!query.atOnce) return this.#changed(shared, change)
     const { rollout } = change
+    // Where nothing had to change, there is no roll-out to look at later.
+    if (!query.atOnce || rollout.id === '') return this.#changed(shared, change)
     return json({ rollout }, 202, { Location: `/api/v1/rollouts/${encodeURIComponent(rollout.id)}` })
   }
 
@@ -111,6 +112,16 @@ export class ScriptsApi {
     if (done !== null) return done
     const { file } = await this.#find(name)
     return this.#swapped(file, await this.#control.promoteCanary(file))
+  }
+
+  /** What the fleet has recorded takes the place of what this machine alone has. */
+  async adopt(name: string, request: ApiRequest): Promise<Reply> {
+    await readObject(request, [])
+    readQuery(request, [])
+    const { file, generation, took, kept } = await this.#fleet.adopt(name)
+    const { versions } = await this.#find(file)
+    const digest = versions.find(({ state }) => state !== 'quarantined')?.digest ?? null
+    return json({ generation, took, file, digest, kept })
   }
 
   async generations(): Promise<Reply> {

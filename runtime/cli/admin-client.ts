@@ -8,10 +8,12 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { LocatedProblem } from '../admin/problem.ts'
 import { readToken } from '../admin/token.ts'
+import { ConfigError } from '../config/config-error.ts'
 import type { AdminModel } from '../config/model.ts'
 import { parseConfig } from '../config/parse.ts'
 import type { Rollout } from '../fleet/fleet.ts'
-import { ArgumentError } from './arguments.ts'
+import { type Answer, readAnswer, readProblem, type Shape } from './admin-answer.ts'
+import { ArgumentError, describeOptionFault } from './arguments.ts'
 import { refusalLines } from './rollout-text.ts'
 import { makeStyle, type Style } from './style.ts'
 
@@ -20,6 +22,8 @@ export const Exit = { DONE: 0, REFUSED: 1, UNREACHABLE: 2 } as const
 
 /** ms; a script may take its time to load. */
 const TIMEOUT = 60_000
+/** Bytes of an answer; a script's text, the longest of all, is up to 1 MiB. */
+const MAX_ANSWER = 32 * 1024 * 1024
 
 /** Nobody answers. */
 export class UnreachableError extends Error {}
@@ -91,7 +95,7 @@ export function parseClientCommand(
     const style = makeStyle(process.stdout.isTTY)
     return { words: positionals, json, help, options: options as ClientCommand['options'], client, style }
   } catch (error) {
-    throw new ArgumentError(`${name}: ${(error as Error).message}`)
+    throw new ArgumentError(`${name}: ${describeOptionFault(error, name)}`)
   }
 }
 
@@ -101,7 +105,7 @@ interface Place {
 }
 
 function findAdmin(values: { admin?: string; config?: string; prefix?: string }): Place {
-  const token = process.env.SLUICE_TOKEN ?? null
+  const token = readVariable()
   if (values.admin !== undefined) return { address: readAddress(values.admin), token }
   const prefix = resolve(values.prefix ?? '.')
   const config = values.config ?? 'sluice.conf'
@@ -113,13 +117,31 @@ function findAdmin(values: { admin?: string; config?: string; prefix?: string })
     throw new ArgumentError(
       `${config} has no "admin"; add "admin 127.0.0.1:9145;" to http, or give --admin ADDRESS`,
     )
-  return { address: reachable(admin.address), token: token ?? readToken(admin) }
+  return { address: reachable(admin.address), token: token ?? readFileToken(admin) }
+}
+
+/** Set to nothing is not set. */
+function readVariable(): string | null {
+  const token = process.env.SLUICE_TOKEN ?? ''
+  if (token === '') return null
+  if (/^[\x21-\x7e]+$/.test(token)) return token
+  throw new ArgumentError(
+    'SLUICE_TOKEN holds blanks, control characters or letters of other alphabets, which no token does; set it to the first line of token_file',
+  )
+}
+
+function readFileToken(admin: AdminModel): string | null {
+  try {
+    return readToken(admin)
+  } catch (error) {
+    throw error instanceof ConfigError ? new ArgumentError(error.message) : error
+  }
 }
 
 function readAddress(text: string): AdminModel['address'] {
   if (text.startsWith('unix:')) return { path: resolve(text.slice(5)) }
-  const [, bracketed, plain, port] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? []
-  if (port === undefined)
+  const [, bracketed, plain, port] = /^(?:(?:\[([\w.:%]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text) ?? []
+  if (port === undefined || Number(port) === 0 || Number(port) > 65_535)
     throw new ArgumentError(`"--admin ${text}" is no address; write HOST:PORT, PORT or unix:PATH`)
   return { host: bracketed ?? plain ?? '127.0.0.1', port: Number(port) }
 }
@@ -141,44 +163,64 @@ export class AdminClient {
     this.#find = find
   }
 
-  /** @throws RefusedError, UnreachableError, ArgumentError */
+  /**
+   * @param shapes any one of which the answer has; none: nothing is read of it
+   * @throws RefusedError, UnreachableError, ArgumentError
+   */
   // biome-ignore lint/suspicious/noExplicitAny: the commands know what each path answers with
-  get(path: string): Promise<any> {
-    return this.#ask('GET', path, null, '')
+  get(path: string, ...shapes: Shape[]): Promise<any> {
+    return this.#ask({ method: 'GET', path, body: null, type: '' }, shapes)
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body: unknown = {}): Promise<any> {
-    return this.#ask(
-      method,
-      path,
-      method === 'DELETE' ? null : Buffer.from(JSON.stringify(body)),
-      'application/json',
-    )
+  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, given: unknown, ...shapes: Shape[]): Promise<any> {
+    const body = method === 'DELETE' ? null : Buffer.from(JSON.stringify(given))
+    return this.#ask({ method, path, body, type: 'application/json' }, shapes)
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  push(path: string, script: Buffer): Promise<any> {
-    return this.#ask('PUT', path, script, 'text/javascript')
+  push(path: string, body: Buffer, ...shapes: Shape[]): Promise<any> {
+    return this.#ask({ method: 'PUT', path, body, type: 'text/javascript' }, shapes)
   }
 
-  async #ask(method: string, path: string, body: Buffer | null, type: string): Promise<unknown> {
+  async #ask({ method, path, body, type }: Question, shapes: readonly Shape[]): Promise<unknown> {
     this.#place ??= this.#find()
+    const place = this.#place
     const author: Record<string, string> = this.author === null ? {} : { 'X-Sluice-Author': this.author }
     const sent = { method, path, body, headers: body === null ? author : { ...author, 'Content-Type': type } }
-    const { status, text } = await exchange(this.#place, sent)
-    const answer = parse(text)
-    if (status < 300) return answer
-    const { detail = `it answered ${status}`, problems = [], rollout = null } = (answer ?? {}) as Problem
-    throw new RefusedError(detail, problems, rollout)
+    const answer = await exchange(place, sent)
+    const { status } = answer
+    if (status < 300) {
+      const read = readAnswer(answer, shapes)
+      if (read !== undefined) return read
+    }
+    const problem = status < 400 ? undefined : readProblem(answer)
+    if (problem === undefined) throw new UnreachableError(describeStranger(place, answer))
+    if (status === 401) throw new RefusedError(describeToken(place), [])
+    throw new RefusedError(
+      problem.detail,
+      problem.problems as LocatedProblem[],
+      (problem.rollout ?? null) as Rollout | null,
+    )
   }
 }
 
-/** `application/problem+json` of the admin API. */
-interface Problem {
-  readonly detail?: string
-  readonly problems?: readonly LocatedProblem[]
-  readonly rollout?: Rollout
+interface Question {
+  readonly method: string
+  readonly path: string
+  readonly body: Buffer | null
+  /** Of the body. */
+  readonly type: string
+}
+
+function describeStranger({ address }: Place, { status, type }: Answer): string {
+  const what = /^[\x21-\x7e ]+$/.test(type) ? `${status}, ${type.slice(0, 100)}` : `${status}`
+  return `what answers on ${textOf(address)} is not the admin API of this version of Sluice (${what}); see "admin" of the configuration, or give its address with --admin`
+}
+
+function describeToken({ token }: Place): string {
+  const what = token === null ? 'wants a token' : 'has another token'
+  return `the proxy ${what}; set SLUICE_TOKEN, or name the configuration whose "admin" has the token_file with -c FILE`
 }
 
 interface Sent {
@@ -188,41 +230,42 @@ interface Sent {
   readonly body: Buffer | null
 }
 
-function exchange({ address, token }: Place, { method, path, headers: given, body }: Sent) {
+function exchange({ address, token }: Place, { method, path, headers: given, body }: Sent): Promise<Answer> {
   const to = 'path' in address ? { socketPath: address.path } : address
-  const where = 'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`
   const headers: Record<string, string | number> = { Host: hostOf(address), ...given }
   if (token !== null) headers.Authorization = `Bearer ${token}`
   if (body !== null) headers['Content-Length'] = body.length
-  return new Promise<{ status: number; text: string }>((done, failed) => {
+  return new Promise((done, failed) => {
+    const fail = (error: Error) =>
+      failed(new UnreachableError(`cannot talk to ${textOf(address)}: ${error.message}; is it running?`))
     const sent = request({ ...to, method, path, headers, timeout: TIMEOUT, agent: false }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part
+      const parts: Buffer[] = []
+      let length = 0
+      response.on('data', (part: Buffer) => {
+        parts.push(part)
+        length += part.length
+        if (length > MAX_ANSWER) response.destroy(new Error('its answer does not end'))
       })
-      response.on('end', () => done({ status: response.statusCode ?? 0, text }))
-      response.on('error', failed)
+      response.on('end', () => {
+        const type = response.headers['content-type'] ?? ''
+        done({ status: response.statusCode ?? 0, type, text: Buffer.concat(parts).toString() })
+      })
+      response.on('error', fail)
     })
     sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT / 1000} s`)))
-    sent.on('error', (error) =>
-      failed(new UnreachableError(`cannot talk to ${where}: ${error.message}; is it running?`)),
-    )
+    sent.on('error', fail)
     sent.end(body ?? undefined)
   })
+}
+
+function textOf(address: AdminModel['address']): string {
+  return 'path' in address ? `unix:${address.path}` : `${address.host}:${address.port}`
 }
 
 /** Addresses are names that every proxy answers to. */
 function hostOf(address: AdminModel['address']): string {
   if (!('host' in address)) return 'localhost'
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
-}
-
-function parse(text: string): unknown {
-  try {
-    return text === '' ? null : JSON.parse(text)
-  } catch {
-    return null
-  }
 }
 
 /** Runs a command; what goes wrong is a line on stderr, and below it what a script has wrong. @returns exit code */

@@ -28,12 +28,15 @@ export interface CommandArguments {
 export class ArgumentError extends Error {}
 
 const COMMANDS = ['init', 'try', 'replay', 'status', 'scripts', 'upstreams']
+const HELP_WORD = 'help'
 const SIGNALS = ['stop', 'quit', 'reload', 'reopen'] as const
 
 /** @throws ArgumentError with a sentence for the user. */
 export function parseArguments(args: readonly string[]): RunArguments | CommandArguments {
   const [first] = args
   if (first !== undefined && COMMANDS.includes(first)) return { command: first, rest: args.slice(1) }
+  if (first === HELP_WORD)
+    return COMMANDS.includes(args[1]) ? { command: args[1], rest: ['--help'] } : parseFlags(['--help'])
   if (first !== undefined && !first.startsWith('-')) {
     throw new ArgumentError(
       `"${first}" is not a command; commands are ${COMMANDS.join(', ')}, or give -c FILE to run`,
@@ -47,10 +50,11 @@ function parseFlags(args: readonly string[]): RunArguments {
   const flags = new Set<string>()
   for (let i = 0; i < args.length; i++) {
     const word = args[i]
-    if (word === '--help') {
-      flags.add('h')
+    if (Object.hasOwn(LONG_FLAGS, word)) {
+      flags.add(LONG_FLAGS[word])
       continue
     }
+    if (word.startsWith('--')) throw new ArgumentError(`invalid option: "${word}"; see -h`)
     if (!word.startsWith('-') || word === '-') throw new ArgumentError(`invalid option: "${word}"`)
     // As nginx: flags without a value may stand together (-tq), and a value may follow its flag at once (-cFILE).
     for (let at = 1; at < word.length; at++) {
@@ -81,6 +85,8 @@ function parseFlags(args: readonly string[]): RunArguments {
   }
 }
 
+const LONG_FLAGS: Readonly<Record<string, string>> = { '--help': 'h', '--version': 'v' }
+
 const NEEDS: Readonly<Record<string, string>> = {
   c: 'file name',
   p: 'directory name',
@@ -97,11 +103,23 @@ function readSignal(word: string | undefined): RunArguments['signal'] {
   return signal
 }
 
+/** What `parseArgs` has against the options of a command, in one line. */
+export function describeOptionFault(error: unknown, command: string): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  const [, option] = /'(?:-\w, )?(-[^' ]*)/.exec(message) ?? []
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' && option !== undefined)
+    return `there is no option "${option}"; see ${command} -h`
+  if (code !== 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' || option === undefined) return message.split('\n')[0]
+  const isTooMuch = message.includes('does not take')
+  return isTooMuch ? `"${option}" takes no value` : `"${option}" needs a value; see ${command} -h`
+}
+
 export const HELP = `Usage: sluice [-?hvVtTq] [-s signal] [-p prefix] [-e filename] [-c filename] [-g directives]
        sluice init [--typescript] [DIR]
        sluice try -c FILE 'GET /path?key=1' [-H 'Name: value']... [-n COUNT --vary NAME]
        sluice replay JOURNAL --script NEW.js
        sluice status | scripts COMMAND | upstreams COMMAND
+       sluice help [COMMAND]
 
 Options:
   -?,-h         : this help

@@ -14,13 +14,15 @@ export function fleetLine(status: FleetStatus, { green, yellow }: Style): string
   if (!connected) return yellow(`fleet: Redis cannot be reached; ${name} serves what it has`)
   const away = machines.filter((one) => one.away).length
   const drifting = machines.filter(({ drift }) => Object.keys(drift).length > 0).length
+  const unchecked = machines.some(({ signs }) => signs) ? machines.filter(({ signs }) => !signs).length : 0
+  const isWhole = away === 0 && drifting === 0
   const parts = [
     `${name} is one of ${machines.length} machine${machines.length === 1 ? '' : 's'}`,
     ...(away > 0 ? [yellow(`${away} away`)] : []),
-    drifting > 0
-      ? yellow(`${drifting} with another version than recorded`)
-      : green('all serve what is recorded'),
+    ...(drifting > 0 ? [yellow(`${drifting} with another version than recorded`)] : []),
+    ...(isWhole ? [green('all serve what is recorded')] : []),
     ...(signed ? ['versions are signed'] : []),
+    ...(unchecked > 0 ? [yellow(`${unchecked} without script_sign_key`)] : []),
   ]
   return `fleet: ${parts.join(', ')}`
 }
@@ -30,7 +32,7 @@ export function fleetReport(status: FleetStatus, style: Style, now: number): str
   const { machine: own, machines, scripts } = status
   const told = [fleetLine(status, style), '']
   if (machines.length > 0) {
-    const heading = ['machine', 'process', 'program', 'state', 'seen', 'script', 'version', '']
+    const heading = ['machine', 'process', 'program', 'state', 'seen', 'signatures', 'script', 'version', '']
     told.push(table([heading, ...machines.flatMap((one) => machineRows(one, own, style, now))], style.dim))
   }
   if (scripts.length === 0) return [...told, 'no versions are recorded yet\n'].join('\n')
@@ -41,10 +43,11 @@ export function fleetReport(status: FleetStatus, style: Style, now: number): str
 
 /** A row for each script; what is said of the machine stands in the first. */
 function machineRows(of: FleetMachine, own: string, style: Style, now: number): string[][] {
-  const { machine, pid, version, seen, away, scripts, drift } = of
+  const { machine, pid, version, seen, away, signs, scripts, drift } = of
   const state = away ? style.yellow('away') : style.green(machine === own ? 'this one' : 'there')
   const ago = `${duration(Math.max(0, now - seen))} ago`
-  const head = [printable(machine), String(pid), printable(version), state, ago]
+  const checks = signs ? 'checked' : style.dim('taken as they are')
+  const head = [printable(machine), String(pid), printable(version), state, ago, checks]
   const names = [...new Set([...Object.keys(scripts), ...Object.keys(drift)])].sort()
   if (names.length === 0) return [[...head, '', '', '']]
   return names.map((name, at) => {
@@ -54,7 +57,7 @@ function machineRows(of: FleetMachine, own: string, style: Style, now: number): 
   })
 }
 
-function versionRows({ name, live, canary, earlier }: FleetScript, style: Style): string[][] {
+function versionRows({ name, supersededBy, live, canary, earlier }: FleetScript, style: Style): string[][] {
   const row = (version: FleetVersion, state: string): string[] => [
     short(version.digest),
     state,
@@ -62,7 +65,9 @@ function versionRows({ name, live, canary, earlier }: FleetScript, style: Style)
     new Date(version.at).toISOString().replace('T', ' ').slice(0, 19),
     printable(version.author),
   ]
-  const rows = [row(live, style.green('live'))]
+  const state =
+    supersededBy === '' ? style.green('live') : style.dim(`superseded by ${printable(supersededBy)}`)
+  const rows = [row(live, state)]
   if (canary !== null) rows.push(row(canary, style.cyan(`canary ${shareText(canary)}`)))
   for (const version of earlier) rows.push(row(version, style.dim('earlier')))
   return rows.map((cells, at) => [at === 0 ? printable(name) : '', ...cells])

@@ -91,19 +91,20 @@ export class RolloutProgress {
 function detailOf({ state, reason, generation, took }: MachineProgress): string {
   if (state === 'serving') return `generation ${generation} after ${took} ms`
   if (state === 'away') return 'catches up when it is back'
-  if (state === 'unused') return 'has no such script'
+  if (state === 'unused' && reason === '') return 'has no such script'
   return printable(reason.split('\n')[0])
 }
 
 /** @param waited everybody has had the time to answer @throws RefusedError when it was refused */
 export function concludeRollout(rollout: Rollout, waited: boolean): Told {
+  if (rollout.id === '') return { out: `${whatOf(rollout)} already\n`, faults: '', code: Exit.DONE }
   if (rollout.state === 'refused') throw new RefusedError(rollout.reason, [], rollout)
   const concerned = rollout.machines.filter(({ state }) => state !== 'unused')
   const count = (...states: MachineState[]): number =>
     concerned.filter(({ state }) => states.includes(state)).length
   const [serving, under] = [count('serving'), count('asked', 'ready')]
   const follow = under > 0 && !waited ? `, ${under} to follow` : ''
-  const faults = concerned.map((machine) => faultOf(machine, waited)).filter((line) => line !== '')
+  const faults = rollout.machines.map((machine) => faultOf(machine, waited)).filter((line) => line !== '')
   return {
     out: `${whatOf(rollout)} on ${serving} of ${concerned.length} machines${follow}\n`,
     faults: faults.map((line) => `sluice: ${line}\n`).join(''),
@@ -121,6 +122,7 @@ function whatOf({ kind, name, digest, canary }: Rollout): string {
 function faultOf({ machine, state, reason }: MachineProgress, waited: boolean): string {
   const name = printable(machine)
   if (state === 'away') return `${name} is away; it catches up when it is back`
+  if (state === 'unused' && reason !== '') return `${name}: ${indented(reason)}`
   if (state === 'failed') return `${name} failed: ${indented(reason)}`
   return waited && (state === 'asked' || state === 'ready') ? `${name} has not answered yet` : ''
 }

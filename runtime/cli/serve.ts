@@ -15,6 +15,7 @@ import { createGateway } from '../gateway.ts'
 import { GatewayControl } from '../gateway-control.ts'
 import { countWorkers, Supervisor } from '../supervisor/supervisor.ts'
 import { VERSION } from '../version.ts'
+import { EarlySignals } from './early-signals.ts'
 import { refusalText, showExcerpt } from './refusal.ts'
 import { ScriptWatcher } from './script-watcher.ts'
 import { makeStyle, type Style } from './style.ts'
@@ -36,10 +37,12 @@ export const LEVEL = { error: 'emerg', notice: 'notice' } as const satisfies Rec
 /** @returns the exit code */
 export async function serve(options: ServeOptions): Promise<number> {
   const { model, prefix } = options
+  const early = new EarlySignals()
   let started: Awaited<ReturnType<typeof startWithCompanions>>
   try {
-    started = await startWithCompanions(options)
+    started = await startWithCompanions(options, early)
   } catch (error) {
+    if (early.stopped) return 0
     process.stderr.write(`sluice: [emerg] ${refusalText(error, terminal())}\n`)
     return 1
   }
@@ -47,6 +50,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const watcher = new ScriptWatcher(control)
   // Signals are heard before the pid file tells anyone where to send them.
   const stopped = untilStopped(control, watcher, fleet)
+  early.replay()
   watcher.start()
   const pidFile = resolve(prefix, model.main.pid)
   mkdirSync(dirname(pidFile), { recursive: true })
@@ -61,11 +65,11 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 /** The proxy, and beside it the admin API and what it shares with other machines. @throws as all do; nothing runs then */
-async function startWithCompanions(options: ServeOptions) {
+async function startWithCompanions(options: ServeOptions, early: EarlySignals) {
   const { model, files, prefix } = options
   const config = files[0].path
   const fleet = new MachineFleet({ config, prefix })
-  const control = await startWithCanaries(options, fleet)
+  const control = await startWithCanaries(options, fleet, early)
   fleet.attach(control)
   const admin = new Admin(control, { config, prefix }, fleet)
   const companion = companions(admin, fleet)
@@ -81,25 +85,32 @@ async function startWithCompanions(options: ServeOptions) {
 }
 
 /** With the canaries of the fleet, unless they are what keeps it from starting. @throws as `start` */
-async function startWithCanaries(options: ServeOptions, fleet: MachineFleet): Promise<Control> {
+async function startWithCanaries(
+  options: ServeOptions,
+  fleet: MachineFleet,
+  early: EarlySignals,
+): Promise<Control> {
   const all = { ...options, load: fleet.wrap(options.load) }
   const model = fleet.overlay(options.model)
-  if (model === options.model) return start(all)
+  if (model === options.model) return start(all, early)
   try {
-    return await start({ ...all, model })
+    return await start({ ...all, model }, early)
   } catch (error) {
-    const control = await start(all)
+    if (early.stopped) throw error
+    const control = await start(all, early)
     fleet.leaveCanariesOut(message(error))
     return control
   }
 }
 
 /** nginx's rule: no master process, no workers. */
-async function start({ model, files, prefix, load }: ServeOptions): Promise<Control> {
+async function start({ model, files, prefix, load }: ServeOptions, early: EarlySignals): Promise<Control> {
   const { main } = model
   if (main.masterProcess && countWorkers(main) > 1) {
     const supervisor = new Supervisor({ model, files, prefix, load })
+    early.listen(() => void supervisor.stop(false))
     await supervisor.start()
+    early.keep()
     return supervisor
   }
   const gateway = createGateway(model, { prefix })

@@ -20,8 +20,12 @@ export function showStatus(args: readonly string[]): Promise<number> {
     if (command.help) return HELP
     if (command.words.length > 0)
       throw new ArgumentError(`status: "${command.words[0]}" is too much; see status -h`)
-    const status: Status = await command.client.get('/api/v1/status')
-    const fleet: FleetAnswer = await command.client.get('/api/v1/fleet')
+    const status: Status = await command.client.get('/api/v1/status', {
+      version: '',
+      workers: [],
+      addresses: [],
+    })
+    const fleet: FleetAnswer = await command.client.get('/api/v1/fleet', { on: true })
     return command.json ? toJson({ ...status, fleet }) : show(status, fleet, command)
   })
 }

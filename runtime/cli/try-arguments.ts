@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parseArgs } from 'node:util'
 import { encodeBytes } from '../config/problems.ts'
-import { ArgumentError } from './arguments.ts'
+import { ArgumentError, describeOptionFault } from './arguments.ts'
 
 export interface TryArguments {
   readonly config: string
@@ -92,7 +92,7 @@ function parse(args: readonly string[]) {
       },
     })
   } catch (error) {
-    throw new ArgumentError(`try: ${(error as Error).message}`)
+    throw new ArgumentError(`try: ${describeOptionFault(error, 'try')}`)
   }
 }
 
@@ -107,7 +107,7 @@ interface RequestOptions {
 
 function readRequestLine(text: string, values: RequestOptions): DryRequest {
   const match = REQUEST.exec(text)
-  if (match === null) {
+  if (match === null || !isTarget(match)) {
     const found = text === '' ? 'no request given' : `${JSON.stringify(text)} is not a request`
     throw new ArgumentError(`try: ${found}; write it as 'GET /path?key=1'`)
   }
@@ -124,6 +124,11 @@ function readRequestLine(text: string, values: RequestOptions): DryRequest {
     from,
     response: readResponse(values),
   }
+}
+
+/** A path, an absolute URI, or what OPTIONS and CONNECT have in their place (RFC 9112, 3.2). */
+function isTarget([, method, target]: RegExpExecArray): boolean {
+  return method === 'CONNECT' || /^(?:\/|\*$|[a-z][a-z0-9+.-]*:\/\/)/i.test(target)
 }
 
 function readResponse(values: RequestOptions): DryResponse | null {

@@ -21,18 +21,34 @@ ${CLIENT_HELP}`
 
 type Command = (given: ClientCommand, ...names: string[]) => Promise<string>
 
-const COMMANDS: Readonly<Record<string, { run: Command; names: readonly [least: number, most: number] }>> = {
-  list: { run: list, names: [0, 1] },
-  add: { run: add, names: [2, Number.POSITIVE_INFINITY] },
-  remove: { run: remove, names: [2, 2] },
-  drain: { run: (given, group, server) => patch(given, group, server, { drain: true }), names: [2, 2] },
-  down: { run: (given, group, server) => patch(given, group, server, { down: true }), names: [2, 2] },
-  up: {
-    run: (given, group, server) => patch(given, group, server, { down: false, drain: false }),
-    names: [2, 2],
-  },
-  weight: { run: weigh, names: [3, 3] },
+interface Row {
+  readonly run: Command
+  /** How many words, and which. */
+  readonly names: readonly [least: number, most: number]
+  readonly takes: string
 }
+
+const SERVER = 'UPSTREAM SERVER'
+const PARAMETERS = 'weight=N, max_conns=N, max_fails=N, fail_timeout=TIME, backup or down'
+
+const COMMANDS: Readonly<Record<string, Row>> = {
+  list: { run: list, names: [0, 1], takes: '[UPSTREAM]' },
+  add: {
+    run: add,
+    names: [2, Number.POSITIVE_INFINITY],
+    takes: `${SERVER} and parameters, such as "chat 10.0.0.7:8080 weight=2"`,
+  },
+  remove: { run: remove, names: [2, 2], takes: SERVER },
+  drain: { run: (given, ...names) => patch(given, names, { drain: true }), names: [2, 2], takes: SERVER },
+  down: { run: (given, ...names) => patch(given, names, { down: true }), names: [2, 2], takes: SERVER },
+  up: {
+    run: (given, ...names) => patch(given, names, { down: false, drain: false }),
+    names: [2, 2],
+    takes: SERVER,
+  },
+  weight: { run: weigh, names: [3, 3], takes: `${SERVER} N` },
+}
+const GROUP = { name: '', peers: [] }
 
 /** @returns exit code @throws ArgumentError */
 export function manageUpstreams(args: readonly string[]): Promise<number> {
@@ -41,8 +57,10 @@ export function manageUpstreams(args: readonly string[]): Promise<number> {
     if (given.help) return Promise.resolve(HELP)
     const [word = 'list', ...names] = given.words
     const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined
-    if (command === undefined || names.length < command.names[0] || names.length > command.names[1])
-      throw new ArgumentError(`upstreams: "${given.words.join(' ')}" is not a command; see upstreams -h`)
+    if (command === undefined)
+      throw new ArgumentError(`upstreams: "${word}" is not a command; see upstreams -h`)
+    if (names.length < command.names[0] || names.length > command.names[1])
+      throw new ArgumentError(`upstreams: ${word} takes ${command.takes}; see upstreams -h`)
     return command.run(given, ...names)
   })
 }
@@ -53,10 +71,10 @@ const serverPath = (group: string, server: string): string =>
 
 async function list({ client, json, style }: ClientCommand, group?: string): Promise<string> {
   if (group !== undefined) {
-    const answer: UpstreamStatus = await client.get(groupPath(group))
+    const answer: UpstreamStatus = await client.get(groupPath(group), GROUP)
     return json ? toJson(answer) : showGroups([answer], style)
   }
-  const answer: { upstreams: UpstreamStatus[] } = await client.get('/api/v1/upstreams')
+  const answer: { upstreams: UpstreamStatus[] } = await client.get('/api/v1/upstreams', { upstreams: [] })
   if (json) return toJson(answer)
   return answer.upstreams.length === 0 ? 'no upstreams\n' : showGroups(answer.upstreams, style)
 }
@@ -68,7 +86,7 @@ async function add(
   ...words: string[]
 ) {
   const body = { server, ...readWords(words) }
-  const answer: UpstreamStatus = await client.send('POST', `${groupPath(group)}/servers`, body)
+  const answer: UpstreamStatus = await client.send('POST', `${groupPath(group)}/servers`, body, GROUP)
   return json ? toJson(answer) : showGroups([answer], style)
 }
 
@@ -77,23 +95,22 @@ async function remove(
   group: string,
   server: string,
 ): Promise<string> {
-  await client.send('DELETE', serverPath(group, server))
-  const answer: UpstreamStatus = await client.get(groupPath(group))
+  await client.send('DELETE', serverPath(group, server), null)
+  const answer: UpstreamStatus = await client.get(groupPath(group), GROUP)
   return json ? toJson(answer) : showGroups([answer], style)
 }
 
 async function patch(
   { client, json, style }: ClientCommand,
-  group: string,
-  server: string,
+  [group, server]: readonly string[],
   choices: ServerChoices,
 ): Promise<string> {
-  const answer: UpstreamStatus = await client.send('PATCH', serverPath(group, server), choices)
+  const answer: UpstreamStatus = await client.send('PATCH', serverPath(group, server), choices, GROUP)
   return json ? toJson(answer) : showGroups([answer], style)
 }
 
 function weigh(given: ClientCommand, group: string, server: string, weight: string): Promise<string> {
-  return patch(given, group, server, readWords([`weight=${weight}`]))
+  return patch(given, [group, server], readWords([`weight=${weight}`]))
 }
 
 const NUMBERS = { weight: 'weight', max_conns: 'maxConns', max_fails: 'maxFails' } as const
@@ -109,7 +126,14 @@ function readWords(words: readonly string[]): ServerChoices {
     }
     const key = name === 'fail_timeout' ? 'failTimeout' : NUMBERS[name as keyof typeof NUMBERS]
     const value = text === undefined ? null : name === 'fail_timeout' ? parseTime(text) : parseCount(text)
-    if (key === undefined || value === null) throw new ArgumentError(`upstreams: invalid parameter "${word}"`)
+    if (key === undefined)
+      throw new ArgumentError(`upstreams: "${word}" is no parameter of a server; write ${PARAMETERS}`)
+    if (value === null)
+      throw new ArgumentError(
+        name === 'fail_timeout'
+          ? `upstreams: "${word}" has no time; write one such as fail_timeout=10s`
+          : `upstreams: "${word}" has no number; write one such as ${name}=2`,
+      )
     choices[key] = value
   }
   return choices
@@ -117,8 +141,9 @@ function readWords(words: readonly string[]): ServerChoices {
 
 function showGroups(groups: readonly UpstreamStatus[], style: Style): string {
   const heading = ['upstream', 'server', 'address', 'state', 'weight', 'connections', 'fails']
-  const rows = groups.flatMap(({ name, peers }) =>
-    peers.map((peer) => [
+  const rows = groups.flatMap(({ name, peers }) => {
+    if (peers.length === 0) return [[name, style.yellow('no servers'), '', '', '', '', '']]
+    return peers.map((peer) => [
       name,
       peer.name,
       peer.address,
@@ -126,8 +151,8 @@ function showGroups(groups: readonly UpstreamStatus[], style: Style): string {
       String(peer.weight),
       String(peer.connections),
       String(peer.fails),
-    ]),
-  )
+    ])
+  })
   return table([heading, ...rows], style.dim)
 }
 

@@ -172,7 +172,8 @@ function readMapWord(
   const [, name, value = ''] = /^([a-z_]+)=(.*)$/s.exec(word.text) ?? []
   if (name === 'ttl') {
     const ttl = parseTime(value)
-    if (ttl === null || ttl === 0) invalidParameter(call, word, 'a time above 0, such as "ttl=1h"')
+    if (ttl === null || ttl === 0)
+      invalidParameter(call, word, 'a time above 0 in w, d, h, m, s or ms, such as "ttl=1h"')
     else map.ttl = ttl
   } else if (name === 'max') {
     const max = parseCount(value)

@@ -1,5 +1,6 @@
 /** Rows of `upstream` blocks: servers, balancing methods, idle connections. */
 import { isIP } from 'node:net'
+import { stateDigest } from '../upstream/state-file.ts'
 import {
   type Directive,
   HTTP,
@@ -67,6 +68,7 @@ function parseUpstream(call: Call): void {
     fromStore: null,
     sticky: null,
     state: null,
+    stateDigest: null,
     scripts: [],
     scriptLimits: null,
     scriptOnError: null,
@@ -260,7 +262,13 @@ function parseState(call: Call): void {
     run.error(word.where, `upstream "${other.name}" has the state file "${path}" already; choose another one`)
     return
   }
-  for (const statement of run.statementsOf(path)) {
+  const file = run.ownFile(path)
+  if (file === null) {
+    noteMissing(call, path)
+    return
+  }
+  upstream.stateDigest = stateDigest(file.text)
+  for (const statement of file.statements) {
     const { name, block } = statement
     if (name.text === 'server' && block === null)
       run.interpret([statement], openScope(scope, { context: 'upstream', upstream }))
@@ -270,6 +278,21 @@ function parseState(call: Call): void {
         `"${name.text}" cannot stand in the state file of an upstream; it holds "server" lines`,
       )
   }
+}
+
+/** A file that the first change makes; but nothing could ever make it in a folder that is a typo, or a disk that is not mounted. */
+function noteMissing({ run, scope, args }: Call, path: string): void {
+  const [word] = args as [Word]
+  if (run.folderExists(path))
+    run.notice(
+      word.where,
+      `the state file "${path}" does not exist yet; upstream "${scope.upstream!.name}" begins without servers`,
+    )
+  else
+    run.error(
+      word.where,
+      `the folder of the state file "${path}" does not exist; make it or correct the path`,
+    )
 }
 
 /** The size is nginx's: here a peer takes what it takes. */

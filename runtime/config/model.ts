@@ -368,6 +368,8 @@ export interface UpstreamModel {
   readonly sticky: StickyModel | null
   /** File that keeps the servers, absolute (`state`); `servers` are what it held when it was read. null: there is none. */
   readonly state: string | null
+  /** Digest of what the file held (`stateDigest`); null: there was none. */
+  readonly stateDigest: string | null
   readonly scripts: ScriptModel[]
   readonly scriptLimits: Partial<ScriptLimits> | null
   readonly scriptOnError: 'closed' | 'open' | null

@@ -59,19 +59,12 @@ export function parseConfig(options: ParseOptions): ParseResult {
   return { model, problems: problems.sorted(order), files: reader.files }
 }
 
-/** Blocks of http that make a file without `http { }` one that is read as if it stood inside. */
-const HTTP_BLOCKS: readonly string[] = ['server', 'upstream', 'map', 'geo', 'split_clients']
-
 function interpretTop(run: Run, statements: readonly Statement[]): void {
   const scope = topScope(run)
-  const bare = statements.find(({ name }) => HTTP_BLOCKS.includes(name.text))
+  const bare = statements.find(belongsToHttp)
   if (!bare || statements.some(({ name }) => name.text === 'http')) {
     interpret(statements, scope)
     return
-  }
-  const belongsToMain = ({ name }: Statement) => {
-    const rows = findDirective(name.text)
-    return !rows || rows.some((row) => row.in.includes('main'))
   }
   const { where } = bare.name
   const http: Statement = {
@@ -81,6 +74,17 @@ function interpretTop(run: Run, statements: readonly Statement[]): void {
     end: where,
   }
   interpret([...statements.filter(belongsToMain), http], scope)
+}
+
+/** One of them makes a file without `http { }` one that is read as if it stood inside. */
+function belongsToHttp({ name }: Statement): boolean {
+  const rows = findDirective(name.text)
+  return rows?.some((row) => row.in.includes('http')) === true && !belongsToMain({ name })
+}
+
+function belongsToMain({ name }: Pick<Statement, 'name'>): boolean {
+  const rows = findDirective(name.text)
+  return !rows || rows.some((row) => row.in.includes('main'))
 }
 
 function topScope(run: Run): Scope {

@@ -2,8 +2,8 @@
  * What the directives of one block write into, and what the whole run shares. The rows of the directive table see a
  * configuration only through these; they know neither the text nor each other.
  */
-import { accessSync, readFileSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
+import { accessSync, existsSync, readFileSync } from 'node:fs'
+import { dirname, isAbsolute } from 'node:path'
 import { systemPath } from '../lib/system-path.ts'
 import type { Word } from './lexer.ts'
 import type {
@@ -195,11 +195,17 @@ export class Run {
     return isAbsolute(path) ? path : this.#folder + path
   }
 
-  /** The statements of a file that is not the operator's; none where there is no such file. */
-  statementsOf(path: string): readonly Statement[] {
-    if (this.#isMissing(path)) return []
+  /** A file that is not the operator's, and its statements; null: there is no such file. */
+  ownFile(path: string): { readonly statements: readonly Statement[]; readonly text: string } | null {
+    if (this.#isMissing(path)) return null
     const { problems } = this
-    return new ConfigReader({ problems, folder: this.#folder, readFile: this.#readFile }).readMain(path)
+    const reader = new ConfigReader({ problems, folder: this.#folder, readFile: this.#readFile })
+    return { statements: reader.readMain(path), text: reader.files[0]?.text ?? '' }
+  }
+
+  /** The folder of this file is there; nothing is known where files are not those of the system. */
+  folderExists(path: string): boolean {
+    return this.#readFile !== undefined || existsSync(systemPath(dirname(path)))
   }
 
   /** Not the same as unreadable. */

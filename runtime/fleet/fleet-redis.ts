@@ -4,7 +4,7 @@
  * now fails now.
  */
 import { Cluster, type Redis } from 'ioredis'
-import { connectRedis, describeRedis, type RedisSettings } from '../store/redis-connect.ts'
+import { ConnectionFaults, connectRedis, describeRedis, type RedisSettings } from '../store/redis-connect.ts'
 import { FleetError } from './fleet.ts'
 import { AWAY } from './fleet-status.ts'
 import { digestOf, MAX_REASON } from './record.ts'
@@ -64,6 +64,7 @@ export class FleetRedis {
   readonly #redis: Redis | Cluster
   readonly #ear: Redis | Cluster
   readonly #listener: Listener
+  readonly #faults = new ConnectionFaults()
   readonly #channel: string
   #hears = false
   #joined = false
@@ -77,7 +78,7 @@ export class FleetRedis {
     this.#ear = this.#redis instanceof Cluster ? this.#redis : this.#redis.duplicate(EAR_OPTIONS)
     for (const redis of new Set([this.#redis, this.#ear])) {
       // Failures are the calls' to report.
-      redis.on('error', () => undefined)
+      this.#faults.watch(redis)
       redis.on('close', () => this.#onClose(redis))
       redis.on('ready', () => void this.#onReady(redis))
     }
@@ -190,7 +191,7 @@ export class FleetRedis {
     try {
       return await (this.#redis as unknown as Commands)[name](...all)
     } catch (error) {
-      throw new FleetError('unavailable', `${this.description}: ${(error as Error).message}`)
+      throw new FleetError('unavailable', `${this.description}: ${this.#faults.explain(error)}`)
     }
   }
 

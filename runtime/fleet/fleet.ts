@@ -42,6 +42,7 @@ export interface MachineProgress {
 }
 
 export interface Rollout {
+  /** '': there is none, since it is recorded and serves everywhere already. */
   readonly id: string
   readonly kind: RolloutKind
   readonly name: string
@@ -61,16 +62,20 @@ export interface Rollout {
 /** A version that the fleet has recorded. */
 export interface FleetVersion {
   readonly digest: string
+  /** '': nobody has pushed it. */
   readonly author: string
   /** ms since the epoch */
   readonly at: number
-  readonly kind: RolloutKind
+  /** `before`: it served when the first version was pushed. */
+  readonly kind: RolloutKind | 'before'
 }
 
 export interface FleetScript {
   readonly name: string
-  /** Grows with every change. */
+  /** Grows with every change, over all scripts. */
   readonly serial: number
+  /** Name of a newer record of what is the same file on this machine, which serves by that; '': none. */
+  readonly supersededBy: string
   readonly live: FleetVersion
   readonly canary: (FleetVersion & CanaryShare) | null
   /** Those before, the latest first. */
@@ -85,7 +90,9 @@ export interface FleetMachine {
   /** ms since the epoch that it was heard of last. */
   readonly seen: number
   readonly away: boolean
-  /** Digest of what it serves, by name. */
+  /** It takes nothing that is not signed. */
+  readonly signs: boolean
+  /** Digest of what it serves, by the name of the record where there is one, and else by its own. */
   readonly scripts: Readonly<Record<string, string>>
   /** Names that it serves another version of than the fleet has recorded, and why. */
   readonly drift: Readonly<Record<string, string>>
@@ -100,6 +107,17 @@ export interface FleetStatus {
   /** None where Redis is away; the scripts are those that were seen last. */
   readonly machines: readonly FleetMachine[]
   readonly scripts: readonly FleetScript[]
+}
+
+/** What the fleet has recorded, taken over by this machine in place of its own. */
+export interface Adoption {
+  readonly file: string
+  /** That serves by it. */
+  readonly generation: number
+  /** ms */
+  readonly took: number
+  /** Files in which what it had itself is kept. */
+  readonly kept: readonly string[]
 }
 
 /** What could not be asked of the fleet, and what to do instead. */
@@ -123,6 +141,10 @@ export interface Fleet {
   promote(name: string, author: string): Promise<Rollout>
   /** Ends a canary. @throws FleetError when there is none */
   removeCanary(name: string, author: string, reason: string): Promise<Rollout>
+  /** What is recorded in place of what this machine alone has; changes no other one. @throws FleetError */
+  adopt(name: string): Promise<Adoption>
+  /** What the fleet calls a script that has another name here; else the name itself. */
+  recordedName(name: string): string
   /** @throws FleetError when it is not known (any more) */
   rollout(id: string): Promise<Rollout>
   status(): Promise<FleetStatus>

@@ -3,6 +3,8 @@
  * gives back what Redis has lost. Not two at a time: the caller sees to it.
  */
 import type { LogLevel } from '../phases.ts'
+import { Bindings } from './bindings.ts'
+import { type Adoption, FleetError } from './fleet.ts'
 import type { FleetRedis } from './fleet-redis.ts'
 import { type Machine, short } from './machine.ts'
 import { heldText } from './machine-canaries.ts'
@@ -25,11 +27,19 @@ export class Ledger {
   readonly #records = new Map<string, FleetRecord>()
   /** What it does not accept, and why. */
   #faults = new Map<string, { readonly text: string; readonly reason: string }>()
-  /** Records of scripts that it does not have, by name. */
-  readonly #unused = new Map<string, string>()
+  #bindings: Bindings
+  /** What was answered of records that it has not taken over, by name. */
+  readonly #answered = new Map<string, string>()
+  #isUncheckedTold = false
 
   constructor(options: LedgerOptions) {
     this.#options = options
+    this.#bindings = new Bindings([], options.machine.scripts)
+  }
+
+  /** Of those that it accepts. */
+  get bindings(): Bindings {
+    return this.#bindings
   }
 
   /** What this machine accepts, as it was read last. */
@@ -49,17 +59,39 @@ export class Ledger {
     const faults = this.#faults
     this.#faults = new Map()
     this.#records.clear()
-    for (const [name, text] of texts) await this.#read(name, text, faults.get(name)?.text === text)
+    for (const [name, text] of texts) this.#read(name, text, faults.get(name)?.text === text)
+    this.#bindings = new Bindings(this.#records.values(), this.#options.machine.scripts)
+    for (const record of this.records) await this.#follow(record, texts.get(record.name)!)
     for (const name of this.#options.state.names) if (!texts.has(name)) await this.#giveBack(name, '')
   }
 
-  async #read(name: string, text: string, isTold: boolean): Promise<void> {
+  #read(name: string, text: string, isTold: boolean): void {
     const record = this.#open(name, text, isTold)
     if (record === null) return
     this.#records.set(name, record)
-    const known = this.#options.state.get(name)?.serial ?? 0
-    if (record.serial < known) await this.#giveBack(name, text)
-    else if (record.serial > known && !this.#options.machine.hasFailed(record)) await this.#take(record, text)
+    if (this.#isUncheckedTold || !this.#options.seal.isUnchecked(text)) return
+    this.#isUncheckedTold = true
+    const what = `the record of ${name} is signed, and this machine has no key`
+    this.#options.log('warn', `fleet: ${what}: it would take unsigned ones, too; add script_sign_key`)
+  }
+
+  async #follow(record: FleetRecord, text: string): Promise<void> {
+    const { name, serial } = record
+    const { state, machine } = this.#options
+    const known = state.get(name)?.serial ?? 0
+    if (serial < known) return this.#giveBack(name, text)
+    if (serial <= machine.takenOf(name) || machine.hasFailed(record)) return
+    if (this.#bindings.superseder(record) !== '') return
+    await this.#take(record, text)
+  }
+
+  /** In place of what is here. @throws FleetError where nothing is recorded @throws why it does not serve */
+  async adopt(file: string): Promise<Adoption> {
+    const record = this.#bindings.of(file)
+    const text = record === null ? null : (await this.#options.redis.records()).get(record.name)
+    if (record === null || text == null)
+      throw new FleetError('unknown', `the fleet has recorded no version of ${file}`)
+    return this.#options.machine.adopt(file, this.#options.seal.openRecord(text), text)
   }
 
   #open(name: string, text: string, isTold: boolean): FleetRecord | null {
@@ -82,15 +114,16 @@ export class Ledger {
 
   async #take(record: FleetRecord, text: string): Promise<void> {
     const answer = await this.#options.machine.take(record, text)
-    const isNews = answer.state !== 'unused' || this.#unused.get(record.name) !== record.id
-    if (answer.state === 'unused') this.#unused.set(record.name, record.id)
-    else this.#unused.delete(record.name)
+    const told = `${record.id} ${answer.state} ${answer.reason}`
+    const isNews = this.#answered.get(record.name) !== told
+    this.#answered.set(record.name, told)
     if (!isNews) return
     this.#logTaken(record, answer)
     await this.#options.redis.answer(record.id, this.#options.state.machine, JSON.stringify(answer))
   }
 
-  #logTaken({ name, kind, author, live, canary, reason }: FleetRecord, answer: Answer): void {
+  #logTaken(record: FleetRecord, answer: Answer): void {
+    const { name, kind, author, live, canary, reason } = record
     const what = `fleet: ${name}, ${kind} of version ${short((canary ?? live).digest)} by ${author}`
     const why = reason === '' ? '' : ` (${reason})`
     if (answer.state === 'serving')
@@ -98,7 +131,7 @@ export class Ledger {
         'notice',
         `${what}${why}: generation ${answer.generation} serves after ${answer.took} ms`,
       )
-    else if (answer.state === 'failed')
+    else if (answer.state === 'failed' && this.#options.machine.hasFailed(record))
       this.#options.log('error', `${what}, cannot serve here: ${firstLine(answer)}; what served before stays`)
   }
 
@@ -149,7 +182,7 @@ export class Ledger {
     for (const record of this.#records.values()) {
       const file = record.canary === null ? null : machine.scripts.only(record.name)
       const isTaken = state.get(record.name)?.serial === record.serial
-      if (file === null || !isTaken) continue
+      if (file === null || !isTaken || this.#bindings.superseder(record) !== '') continue
       const standing = all.get(file)
       if (standing === undefined || standing.state === 'absent') await machine.restartCanary(record)
       else if (standing.state === 'stopped') stopped.set(record.name, standing.reason)

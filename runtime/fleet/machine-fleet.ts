@@ -10,8 +10,8 @@ import type { Control, LoadConfig } from '../control.ts'
 import type { LogLevel } from '../phases.ts'
 import { redisSettings } from '../redis-settings.ts'
 import { type Overlay, withCanaries } from './canary-overlay.ts'
-import { type Fleet, FleetError, type FleetStatus, type Push, type Rollout } from './fleet.ts'
-import { machinesOf, scriptOf, scriptsOf } from './fleet-status.ts'
+import { type Adoption, type Fleet, FleetError, type FleetStatus, type Push, type Rollout } from './fleet.ts'
+import { compared, machinesOf, scriptsIn, scriptsOf } from './fleet-status.ts'
 import { keptCanaries, stillPossible } from './machine-canaries.ts'
 import type { Member } from './member.ts'
 import { readSignKey, Seal } from './seal.ts'
@@ -166,19 +166,28 @@ export class MachineFleet implements Fleet, Companion {
     return this.#there.rollouts.change('remove', name, author, reason)
   }
 
+  async adopt(name: string): Promise<Adoption> {
+    return this.#there.adopt(name)
+  }
+
+  recordedName(name: string): string {
+    return this.#there.recordedName(name)
+  }
+
   async rollout(id: string): Promise<Rollout> {
     return this.#there.rollouts.rollout(id)
   }
 
   /** Where Redis is away: what this machine has seen last, and no machines. */
   async status(): Promise<FleetStatus> {
-    const { name, redis, seal, records } = this.#there
+    const { name, redis, seal, records, machine } = this.#there
     const own = { machine: name, signed: seal.signs }
-    const away = { ...own, connected: false, machines: [], scripts: records.map(scriptOf) }
+    const away = { ...own, connected: false, machines: [], scripts: scriptsIn(records, machine.scripts) }
     if (!redis.connected) return away
     try {
       const overview = await redis.overview()
-      return { ...own, connected: true, machines: machinesOf(overview), scripts: scriptsOf(overview, seal) }
+      const scripts = scriptsOf(overview, seal, machine.scripts)
+      return { ...own, connected: true, machines: compared(machinesOf(overview), scripts), scripts }
     } catch (error) {
       if (error instanceof FleetError) return away
       throw error

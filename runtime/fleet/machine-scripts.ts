@@ -2,10 +2,11 @@
  * The scripts of this machine: which file a name means, what serves, whether a text could, and another text in its place,
  * on the disk and in service as one act. Knows the proxy as its `Control`, and nothing of the fleet.
  */
-import { accessSync, constants, realpathSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Control } from '../control.ts'
-import { replaceFile } from '../lib/atomic-write.ts'
+import { writeWhole } from '../lib/atomic-write.ts'
+import { realpath } from '../script/module-files.ts'
 import { filesCalled, nameOf } from '../script-names.ts'
 import { type ScriptsSnapshot, textIn } from '../script-snapshot.ts'
 import type { SwapResult } from '../swap.ts'
@@ -34,6 +35,11 @@ export class MachineScripts {
     return found.length === 1 ? found[0] : null
   }
 
+  /** All that a name may mean. */
+  called(name: string): readonly string[] {
+    return filesCalled(name, this.#control.scriptFiles)
+  }
+
   nameOf(file: string): string {
     return nameOf(file, this.#control.scriptFiles)
   }
@@ -49,7 +55,7 @@ export class MachineScripts {
 
   /** Loads a text in a file's place, in all workers, and serves nothing by it. @throws why it could not serve */
   async rehearse(file: string, text: string): Promise<void> {
-    accessSync(dirname(realpathSync(file)), constants.W_OK)
+    accessSync(dirname(realpath(file)), constants.W_OK)
     try {
       await this.#control.swap({ kind: 'push', texts: new Map([[file, text]]) }, () => {
         throw new Rehearsed()
@@ -59,10 +65,17 @@ export class MachineScripts {
     }
   }
 
-  /** @throws why it does not serve; the file is as it was then, and what served serves */
-  async serve(file: string, text: string): Promise<SwapResult> {
+  /**
+   * A file that was deleted is there again.
+   * @param before runs once it could serve, right before the file is replaced
+   * @throws why it does not serve; the file is as it was then, and what served serves
+   */
+  async serve(file: string, text: string, before: () => void): Promise<SwapResult> {
     const change = { kind: 'push', texts: new Map([[file, text]]) } as const
-    const result = await this.#control.swap(change, () => replaceFile(file, Buffer.from(text, 'utf8')))
+    const result = await this.#control.swap(change, () => {
+      before()
+      writeWhole(file, Buffer.from(text, 'utf8'))
+    })
     return result!
   }
 }

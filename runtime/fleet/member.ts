@@ -10,7 +10,8 @@ import { InTurn } from '../lib/in-turn.ts'
 import type { LogLevel } from '../phases.ts'
 import type { RedisSettings } from '../store/redis-connect.ts'
 import { VERSION } from '../version.ts'
-import { FleetError } from './fleet.ts'
+import type { Bindings } from './bindings.ts'
+import { type Adoption, FleetError } from './fleet.ts'
 import { FleetRedis, type Listener, type NewsKind } from './fleet-redis.ts'
 import { Ledger } from './ledger.ts'
 import { Machine, type MachineOptions, short } from './machine.ts'
@@ -29,6 +30,8 @@ export interface MemberOptions extends Pick<MachineOptions, 'model' | 'overlays'
   readonly beat: number
 }
 
+/** ms, at most, until a machine tells of what serves since a file was saved. */
+const SWAP_LOOK = 250
 /** Questions that may wait; what comes on top is not answered. */
 const MAX_WAITING = 64
 /** ms that a machine that ends takes to say so. */
@@ -38,6 +41,8 @@ const LEAVING = 300
 export interface Words {
   readonly pid: number
   readonly version: string
+  /** It takes nothing that is not signed. */
+  readonly signs: boolean
   readonly scripts: Readonly<Record<string, string>>
   readonly drift: Readonly<Record<string, string>>
 }
@@ -51,12 +56,15 @@ export class Member implements Listener {
   readonly #instance = randomBytes(8).toString('hex')
   readonly #turns = new InTurn()
   readonly #timer: NodeJS.Timeout
+  readonly #watch: NodeJS.Timeout
   readonly #ledger: Ledger
   /** Scripts whose canary is being ended. */
   readonly #ending = new Set<string>()
   #waiting = 0
   /** A look is planned that has not begun. */
   #planned: Promise<void> | null = null
+  /** Generation that it has told of. */
+  #told = 0
   /** It is among those that are asked. */
   #isPresent = false
   #isNamesake = false
@@ -72,19 +80,22 @@ export class Member implements Listener {
     this.redis = new FleetRedis(settings, this)
     const log = (level: LogLevel, message: string): void => this.#log(level, message)
     const fetch = (digest: string): Promise<string | null> => this.redis.text(digest)
-    this.machine = new Machine({ control, state, model, overlays, fetch })
+    const bindings = (): Bindings => this.#ledger.bindings
+    this.machine = new Machine({ control, state, model, overlays, fetch, bindings, log })
     this.rollouts = new Rollouts({
       redis: this.redis,
       seal,
       machine: this.machine,
       name: state.machine,
-      serial: (name) => state.get(name)?.serial ?? 0,
+      serial: () => state.serial,
       present: () => this.#present(),
       log,
     })
     this.#ledger = new Ledger({ redis: this.redis, seal, state, machine: this.machine, log })
     this.#timer = setInterval(() => void this.#look(), beat)
     this.#timer.unref()
+    this.#watch = setInterval(() => this.#lookForSwap(), Math.min(beat, SWAP_LOOK))
+    this.#watch.unref()
   }
 
   /** Records that this machine accepts, as it has seen them last. */
@@ -103,6 +114,7 @@ export class Member implements Listener {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
+    clearInterval(this.#watch)
     if (this.#isPresent) {
       const left = this.redis.leave(this.name, this.#instance).catch(() => undefined)
       await Promise.race([left, new Promise((late) => setTimeout(late, LEAVING).unref())])
@@ -182,6 +194,38 @@ export class Member implements Listener {
     return this.#planned
   }
 
+  #lookForSwap(): void {
+    if (this.#isPresent && this.#options.control.generation.id !== this.#told) void this.#look()
+  }
+
+  /** @throws FleetError */
+  async adopt(called: string): Promise<Adoption> {
+    await this.#present()
+    return this.#turns.run(async () => {
+      await this.#ledger.read()
+      const adopted = await this.#adopt(called)
+      await this.#tell()
+      return adopted
+    })
+  }
+
+  async #adopt(called: string): Promise<Adoption> {
+    try {
+      const file = this.machine.scripts.find(called)
+      if (file !== null) return await this.#ledger.adopt(file)
+    } catch (error) {
+      if (error instanceof FleetError) throw error
+      throw new FleetError('refused', (error as Error).message)
+    }
+    throw new FleetError('unknown', `this machine has no script ${JSON.stringify(called)}`)
+  }
+
+  /** What the fleet calls what this machine calls so. */
+  recordedName(called: string): string {
+    const file = this.machine.scripts.only(called)
+    return (file === null ? null : this.#ledger.bindings.nameOf(file)) ?? called
+  }
+
   async #present(): Promise<void> {
     if (!this.#isPresent && this.redis.connected) await this.#look()
     if (this.#isPresent) return
@@ -209,6 +253,7 @@ export class Member implements Listener {
   // ---- signs of life ----
 
   async #tell(): Promise<void> {
+    this.#told = this.#options.control.generation.id
     const before = await this.redis.beat(this.name, this.#instance, await this.#words())
     if (this.#isPresent && before !== this.#instance && before !== '' && !this.#isNamesake) {
       this.#isNamesake = true
@@ -223,7 +268,7 @@ export class Member implements Listener {
   async #words(): Promise<string> {
     const scripts = await this.machine.served()
     const drift = { ...(await this.machine.drift(this.records)), ...this.#ledger.faults }
-    const words: Words = { pid: process.pid, version: VERSION, scripts, drift }
+    const words: Words = { pid: process.pid, version: VERSION, signs: this.seal.signs, scripts, drift }
     const text = JSON.stringify(words)
     return text.length < MAX_SEALED / 4 ? text : JSON.stringify({ ...words, scripts: {}, drift: {} })
   }

@@ -22,8 +22,11 @@ export const MAX_KEY = 1024
 export const MAX_REASON = 4096
 /** Hundredths of a percent. */
 const WHOLE = 10_000
+/** ms since the epoch that are a date. */
+const MAX_TIME = 8.64e15
 
 const KINDS = ['push', 'canary', 'promote', 'remove', 'rollback'] as const satisfies readonly RolloutKind[]
+const VERSION_KINDS = [...KINDS, 'before'] as const satisfies readonly FleetVersion['kind'][]
 const STATES = [
   'asked',
   'ready',
@@ -74,7 +77,7 @@ export interface Answer {
   readonly generation: number
   /** ms */
   readonly took: number
-  /** Of the last record of this script that the machine has taken over; 0: none. */
+  /** Of the last record of any script that the machine has taken over; 0: none. */
   readonly serial: number
 }
 
@@ -107,7 +110,7 @@ export function readRecord(value: unknown): FleetRecord {
     id: matchOf(id, 'the id', ID),
     kind: oneOf(kind, 'the kind', KINDS),
     author: textOf(author, 'the author', MAX_AUTHOR),
-    at: countOf(at, 'the time'),
+    at: countOf(at, 'the time', MAX_TIME),
     reason: textOf(reason, 'the reason', MAX_REASON),
     live: readVersion(live),
     canary: canary === null ? null : { ...readVersion(canary), ...readShare(canary) },
@@ -120,8 +123,8 @@ function readVersion(value: unknown): FleetVersion {
   return {
     digest: matchOf(digest, 'a digest', DIGEST),
     author: textOf(author, 'an author', MAX_AUTHOR),
-    at: countOf(at, 'the time of a version'),
-    kind: oneOf(kind, 'the kind of a version', KINDS),
+    at: countOf(at, 'the time of a version', MAX_TIME),
+    kind: oneOf(kind, 'the kind of a version', VERSION_KINDS),
   }
 }
 
@@ -140,7 +143,7 @@ export function readProposal(value: unknown): Proposal {
     digest: matchOf(digest, 'the digest', DIGEST),
     beside: beside === '' ? '' : matchOf(beside, 'the digest beside it', DIGEST),
     author: textOf(author, 'the author', MAX_AUTHOR),
-    at: countOf(at, 'the time'),
+    at: countOf(at, 'the time', MAX_TIME),
     canary: canary === null ? null : readShare(canary),
   }
 }

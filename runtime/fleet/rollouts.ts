@@ -6,9 +6,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { LogLevel } from '../phases.ts'
-import { FleetError, type FleetVersion, type Push, type Rollout, type RolloutKind } from './fleet.ts'
+import { Bindings } from './bindings.ts'
+import {
+  FleetError,
+  type FleetMachine,
+  type FleetVersion,
+  type Push,
+  type Rollout,
+  type RolloutKind,
+} from './fleet.ts'
 import type { FleetRedis, StoredRollout } from './fleet-redis.ts'
+import { machinesOf } from './fleet-status.ts'
 import { type Machine, short } from './machine.ts'
+import { heldText } from './machine-canaries.ts'
 import {
   type Answer,
   digestOf,
@@ -35,8 +45,8 @@ export interface RolloutsOptions {
   readonly machine: Machine
   /** What this machine is called. */
   readonly name: string
-  /** Serial number of the last record of a script that this machine has taken over. */
-  readonly serial: (name: string) => number
+  /** Serial number of the last record that this machine has taken over. */
+  readonly serial: () => number
   /** Resolves once this machine is among those that are asked. @throws FleetError */
   readonly present: () => Promise<void>
   readonly log: (level: LogLevel, message: string) => void
@@ -54,6 +64,8 @@ interface Base {
   readonly text: string
   /** null: nothing, or nothing that this machine accepts. */
   readonly record: FleetRecord | null
+  /** Highest serial number of all records. */
+  readonly serial: number
 }
 
 /** Who asks, and why. */
@@ -142,9 +154,10 @@ export class Rollouts {
     )
   }
 
-  async #begin(wish: Wish, text: string | null, wait: 'verdict' | 'nothing'): Promise<Rollout> {
+  async #begin(asked: Wish, text: string | null, wait: 'verdict' | 'nothing'): Promise<Rollout> {
     await this.#options.present()
-    const base = await this.#base(wish.name)
+    const [wish, base] = await this.#base(asked)
+    if (await this.#isServed(wish, base)) return unchanged(wish)
     const texts = new Map<string, string>()
     if (text !== null) texts.set(wish.digest, text)
     const own = base.record === null ? await this.#own(wish, texts) : null
@@ -153,25 +166,58 @@ export class Rollouts {
     return this.#rollOut({ draft, base }, texts, wait)
   }
 
-  async #base(name: string): Promise<Base> {
-    const text = (await this.#options.redis.records()).get(name) ?? ''
+  /** What is recorded of the same file by another name goes on by that name. */
+  async #base(asked: Wish): Promise<[Wish, Base]> {
+    const { redis, machine } = this.#options
+    const texts = await redis.records()
+    const records = [...texts].flatMap(([name, text]) => this.#opened(name, text))
+    const file = machine.scripts.only(asked.name)
+    const name = (file === null ? null : new Bindings(records, machine.scripts).nameOf(file)) ?? asked.name
+    const record = records.find((one) => one.name === name) ?? null
+    const serial = Math.max(0, ...records.map((one) => one.serial))
+    return [
+      { ...asked, name },
+      { text: texts.get(name) ?? '', record, serial },
+    ]
+  }
+
+  #opened(name: string, text: string): FleetRecord[] {
     try {
-      const record = text === '' ? null : this.#options.seal.openRecord(text)
-      return { text, record: record?.name === name ? record : null }
+      const record = this.#options.seal.openRecord(text)
+      return record.name === name ? [record] : []
     } catch (error) {
-      if (error instanceof Malformed) return { text, record: null }
+      if (error instanceof Malformed) return []
       throw error
     }
   }
 
+  /** The very text is what is recorded, and all that are there serve by it. */
+  async #isServed({ kind, name, digest }: Wish, { record }: Base): Promise<boolean> {
+    if (kind !== 'push' || record === null || record.canary !== null || record.live.digest !== digest)
+      return false
+    const machines = machinesOf(await this.#options.redis.overview()).filter(({ away }) => !away)
+    const serves = ({ scripts, drift }: FleetMachine): boolean =>
+      !Object.hasOwn(drift, name) && (!Object.hasOwn(scripts, name) || scripts[name] === digest)
+    return machines.every(serves) && (await this.#servesHere(name, digest))
+  }
+
+  async #servesHere(name: string, digest: string): Promise<boolean> {
+    const { scripts } = this.#options.machine
+    const file = scripts.only(name)
+    return (
+      file === null ||
+      ((await scripts.served()).of(file)?.digest === digest && heldText(file, digest) !== null)
+    )
+  }
+
   /** What served before the fleet knew the script can be gone back to. */
   async #own({ name, at }: Wish, texts: Map<string, string>): Promise<FleetVersion | null> {
-    const { machine, name: author } = this.#options
+    const { machine } = this.#options
     const file = machine.scripts.only(name)
     const served = file === null ? null : (await machine.scripts.served()).of(file)
     if (served === null) return null
     texts.set(served.digest, served.text)
-    return { digest: served.digest, author, at, kind: 'push' }
+    return { digest: served.digest, author: '', at, kind: 'before' }
   }
 
   async #checkThere({ kind, live }: Draft): Promise<void> {
@@ -239,6 +285,9 @@ export class Rollouts {
     const states = [...answers.values()].map(({ state }) => state)
     if (states.includes('ready')) return null
     if (!states.includes('unused')) return 'no machine has answered in time'
+    const ambiguous = [...answers].filter(([, { reason }]) => reason !== '')
+    if (ambiguous.length > 0)
+      return ambiguous.map(([machine, answer]) => `${machine}: ${firstLine(answer)}`).join('; ')
     const names = this.#options.machine.scripts.names.slice(0, MAX_LISTED).join(', ')
     return `no machine has a script ${JSON.stringify(name)}; ${this.#options.name} has: ${names}`
   }
@@ -253,7 +302,7 @@ export class Rollouts {
   async #record({ draft, base }: Ask, answers: ReadonlyMap<string, Answer>): Promise<void> {
     const { redis, seal, log } = this.#options
     const { id, kind, name, author, live, canary } = draft
-    const record: FleetRecord = { ...draft, serial: this.#nextSerial(draft, base, answers) }
+    const record: FleetRecord = { ...draft, serial: this.#nextSerial(base, answers) }
     // What ends a canary serves already.
     const served = canary === null ? [live.digest] : [live.digest, canary.digest]
     const needed = new Set(kind === 'remove' ? [] : served)
@@ -282,8 +331,8 @@ export class Rollouts {
   }
 
   /** Above all that any machine has taken over: a Redis may have lost records. */
-  #nextSerial({ name }: Draft, { record }: Base, answers: ReadonlyMap<string, Answer>): number {
-    const known = Math.max(record?.serial ?? 0, this.#options.serial(name))
+  #nextSerial({ serial }: Base, answers: ReadonlyMap<string, Answer>): number {
+    const known = Math.max(serial, this.#options.serial())
     const told = [...answers.values()].map(({ serial }) => serial).filter((one) => one <= known + MAX_AHEAD)
     return Math.max(known, ...told) + 1
   }
@@ -295,6 +344,11 @@ const FAILURES = {
   lost: ['unavailable', 'Redis has lost its texts meanwhile; try again'],
   over: ['conflict', 'the roll-out was ended by somebody else, or took too long'],
 } as const satisfies Record<string, readonly [code: FleetError['code'], reason: string]>
+
+/** How a push stands that changes nothing. */
+function unchanged({ kind, name, digest, author, at }: Wish): Rollout {
+  return { id: '', kind, name, digest, author, at, canary: null, state: 'done', reason: '', machines: [] }
+}
 
 function checkText(name: string, text: string): void {
   const bytes = Buffer.byteLength(text)

@@ -13,6 +13,8 @@ import { Malformed, membersOf, parseJson } from './strict.ts'
 const LEAST_KEY = 32
 const LARGEST_KEY = 64 * 1024
 const WORLD = 0o004
+/** How what is signed ends. */
+const SIGNED = /"signature":"[0-9a-f]{64}"\}$/
 
 export class Seal {
   readonly #key: Buffer | null
@@ -26,6 +28,11 @@ export class Seal {
 
   get signs(): boolean {
     return this.#key !== null
+  }
+
+  /** This machine has no key, and the record has a signature: others do. */
+  isUnchecked(record: string): boolean {
+    return this.#key === null && SIGNED.test(record)
   }
 
   closeRecord(record: FleetRecord): string {

@@ -68,6 +68,11 @@ export class FleetState {
     return [...this.#scripts.keys()]
   }
 
+  /** Of the last record that was taken over, of any script; 0: none. */
+  get serial(): number {
+    return Math.max(0, ...[...this.#scripts.values()].map(({ serial }) => serial))
+  }
+
   get(name: string): Applied | null {
     return this.#scripts.get(name) ?? null
   }

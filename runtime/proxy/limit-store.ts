@@ -67,7 +67,7 @@ function alone(x: Exchange, zone: RateZone, error: unknown): void {
 
 function together(x: Exchange, zone: RateZone): void {
   if (!zone.alone) return
-  x.log('notice', `limit_req zone "${zone.name}" counts with the others again, after ${zone.missed} requests`)
+  x.log('warn', `limit_req zone "${zone.name}" counts with the others again, after ${zone.missed} requests`)
   zone.alone = false
   zone.missed = 0
 }

@@ -7,12 +7,12 @@
  *     nowhere ---------> the method's choice, unless another was quicker: its choice
  *     its peer is gone, down or rests ----> the method's choice in its place (compare and set), or what is there now
  *     its peer is full, or was tried -----> the method's choice for this try alone
- *     the store is away (`on_error`) -----> a consistent hash of the key, owed to the store; or 500 (`closed`)
+ *     the store is away (`on_error`) -----> a consistent hash of the key, owed to the store; or 503 (`closed`)
  */
 import { createHash } from 'node:crypto'
 import { Outcome } from '../phases.ts'
-import { isAway, type SessionMap } from '../store/session-map.ts'
-import { type Store, StoreError } from '../store/store.ts'
+import { isOut, type SessionMap } from '../store/session-map.ts'
+import type { Store } from '../store/store.ts'
 import type { Peer } from '../upstream/peer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Getter } from './plan.ts'
@@ -23,6 +23,8 @@ import type { UpstreamCall } from './upstream-call.ts'
 const MAX_KEY = 256
 /** Entries that are being kept alive. */
 const MAX_TOUCHED = 1000
+/** ms between two lines on what fails. */
+const QUIET = 1000
 const NOT_ASCII = /[^\x00-\x7f]/
 /** A peer was to be chosen, and none is eligible. */
 const NO_PEER = new Error('no live upstreams')
@@ -46,6 +48,7 @@ class MapBinding {
   readonly #ttl: number
   readonly #key: Getter
   readonly #touched = new Set<string>()
+  #told = Number.NEGATIVE_INFINITY
 
   constructor({ map, store, ttl, key }: StickyMapOptions) {
     this.#map = map
@@ -91,9 +94,14 @@ class MapBinding {
   #without(x: Exchange, call: UpstreamCall, key: string, error: unknown): Outcome {
     if (error === NO_PEER) return Outcome.PASS
     const map = this.#map
-    if (map.onError === 'closed' || !(isAway(error) || isFull(error))) {
+    const isStores = isOut(error)
+    if (map.onError === 'closed' || !isStores) {
       const message = `sticky map "${map.name}": ${(error as Error).message}`
-      x.log('error', message)
+      this.#tell(x, message)
+      if (isStores) {
+        x.answer(503, [], null)
+        return Outcome.ANSWER
+      }
       x.fail('balancer', message)
       return Outcome.FAILED
     }
@@ -102,6 +110,14 @@ class MapBinding {
     map.owe(key, JSON.stringify(namesOf(call.group).name(index)))
     call.choose(index)
     return Outcome.PEER
+  }
+
+  /** While the store is away every request fails alike: a line a second says so. */
+  #tell(x: Exchange, message: string): void {
+    const now = performance.now()
+    if (now - this.#told < QUIET) return
+    this.#told = now
+    x.log('error', message)
   }
 
   /** Those who come again and again do not lose their peer. */
@@ -123,10 +139,6 @@ function choice(call: UpstreamCall): string {
 function peerOf(call: UpstreamCall, value: string | Uint8Array): Peer | undefined {
   if (typeof value !== 'string' || value.length < 2 || value.charCodeAt(0) !== 0x22) return undefined
   return namesOf(call.group).byName(value.slice(1, -1))
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'full'
 }
 
 /** Its key is to go elsewhere from now on. */

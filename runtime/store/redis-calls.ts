@@ -1,25 +1,37 @@
 /** Calls of a Redis, each through one circuit breaker and counted; what failed is a StoreError. Knows no commands. */
 import { Breaker } from './breaker.ts'
-import { describeRedis, type RedisSettings } from './redis-connect.ts'
+import { type ConnectionFaults, describeRedis, type RedisSettings } from './redis-connect.ts'
+import { NO_NUMBER } from './redis-scripts.ts'
 import { StoreError, type StoreStats } from './store.ts'
 
 export interface RedisCallsOptions extends RedisSettings {
-  readonly log: (level: 'notice' | 'warn' | 'error', message: string) => void
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void
+  /** Another process of this machine tells of its outages as well: what is told here is for those who look for it. */
+  readonly discreet?: boolean
 }
 
 const FAILURES = 5
 const REST = 500
 const LONGEST_REST = 5000
+/** ms without a refusal for want of room until room is believed in: at the very edge some writes are done. */
+const ROOMY = 1000
 
 export class RedisCalls {
   readonly stats: StoreStats = { calls: 0, errors: 0, timeouts: 0, breaker: 'closed', time: 0 }
   readonly #options: RedisCallsOptions
   readonly #name: string
   readonly #breaker: Breaker
+  readonly #faults: ConnectionFaults
+  /** What it was given a rest for. */
+  #reason = ''
+  /** When a write was refused last for want of room; null: there is room. */
+  #fullAt: number | null = null
   #closed = false
 
-  constructor(options: RedisCallsOptions) {
+  /** @param faults of the connection that the calls use */
+  constructor(options: RedisCallsOptions, faults: ConnectionFaults) {
     this.#options = options
+    this.#faults = faults
     this.#name = describeRedis(options)
     this.#breaker = new Breaker({
       failures: FAILURES,
@@ -41,7 +53,8 @@ export class RedisCalls {
   /** @throws StoreError */
   async run<T>(send: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new StoreError('closed', 'the store is closed')
-    if (!this.#breaker.allows()) throw new StoreError('unavailable', `${this.#name} does not answer`)
+    if (!this.#breaker.allows())
+      throw new StoreError('unavailable', `${this.#name} is away (${this.#faults.last || this.#reason})`)
     const started = performance.now()
     this.stats.calls++
     try {
@@ -57,15 +70,21 @@ export class RedisCalls {
 
   /** An answer that says no comes from a server that is well. */
   #failure(error: unknown): StoreError {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = this.#faults.explain(error)
     this.stats.errors++
     if (this.#closed) return new StoreError('closed', 'the store is closed')
     if (/^WRONGTYPE/.test(message)) {
       this.#breaker.succeeded()
-      return new StoreError('wrong_type', 'the value is no number: incr adds to numbers only')
+      return new StoreError(
+        'wrong_type',
+        message.startsWith(NO_NUMBER)
+          ? 'the value is no number: incr adds to numbers only'
+          : 'the key holds another kind of Redis value',
+      )
     }
-    if (/^OOM/.test(message)) {
+    if (/\bOOM command not allowed/.test(message)) {
       this.#breaker.succeeded()
+      this.#onFull()
       return new StoreError('full', `${this.#name} is full: ${message}`)
     }
     const late = /timed out/i.test(message)
@@ -79,9 +98,26 @@ export class RedisCalls {
   #onBreaker(state: Breaker['state'], reason: string): void {
     const before = this.stats.breaker
     this.stats.breaker = state
-    const { log } = this.#options
+    if (state === 'open') this.#reason = reason
     if (state === 'open' && before === 'closed')
-      log('error', `store: ${this.#name} is given a rest after ${FAILURES} failures (${reason})`)
-    else if (state === 'closed') log('notice', `store: ${this.#name} answers again`)
+      this.#tell(`is given a rest after ${FAILURES} failures (${reason})`)
+    else if (state === 'closed') this.#tell('answers again')
+  }
+
+  /** Something has been written that takes room. */
+  wrote(): void {
+    if (this.#fullAt === null || performance.now() - this.#fullAt < ROOMY) return
+    this.#fullAt = null
+    this.#tell('has room again')
+  }
+
+  #onFull(): void {
+    if (this.#fullAt === null) this.#tell('is full: nothing new is kept in it')
+    this.#fullAt = performance.now()
+  }
+
+  /** Both ends of an outage at one level: a log that shows the first shows the other. */
+  #tell(what: string): void {
+    this.#options.log(this.#options.discreet ? 'info' : 'error', `store: ${this.#name} ${what}`)
   }
 }

@@ -1,6 +1,8 @@
 /** A client of one Redis, of a Cluster, or of what a Sentinel names master: never queues, never hangs, connects again. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 
+export { ConnectionFaults } from './redis-faults.ts'
+
 export interface RedisAddress {
   readonly host: string
   readonly port: number
@@ -66,18 +68,29 @@ export function connectRedis(options: RedisSettings, scripts: RedisOptions['scri
     scripts,
   }
   if (mode === 'sentinel')
-    return new Redis({
-      ...single,
-      sentinels: [...addresses],
-      name: options.sentinel,
-      sentinelPassword: options.sentinelPassword,
-      sentinelRetryStrategy: backoff,
-      enableTLSForSentinelMode: tls !== null,
-      ...(tls !== null && { sentinelTLS: { ...tls } }),
-    })
-  return new Redis(
-    options.path === undefined ? { ...single, ...addresses[0] } : { ...single, path: options.path },
+    return insistOnDatabase(
+      new Redis({
+        ...single,
+        sentinels: [...addresses],
+        name: options.sentinel,
+        sentinelPassword: options.sentinelPassword,
+        sentinelRetryStrategy: backoff,
+        enableTLSForSentinelMode: tls !== null,
+        ...(tls !== null && { sentinelTLS: { ...tls } }),
+      }),
+    )
+  return insistOnDatabase(
+    new Redis(
+      options.path === undefined ? { ...single, ...addresses[0] } : { ...single, path: options.path },
+    ),
   )
+}
+
+/** The client would go on in database 0, where the keys of others may be. */
+function insistOnDatabase(redis: Redis): Redis {
+  return redis.on('error', (error: Error & { command?: { name?: string } }) => {
+    if (error.command?.name === 'select') redis.disconnect(true)
+  })
 }
 
 /** ms before the n-th attempt to connect again, some of it by chance, so that a fleet does not come all at once. */

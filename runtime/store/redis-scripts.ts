@@ -4,6 +4,9 @@
  * telling the others, where the server cannot do that by itself (ARGV[1], the channel; '' otherwise).
  */
 
+/** What `incr` refuses with, as opposed to Redis's own WRONGTYPE. */
+export const NO_NUMBER = 'WRONGTYPE no number'
+
 /** `told` is `author NUL map NUL key`. */
 const TELL = `if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end`
 
@@ -62,7 +65,7 @@ ${PUT}
 local number = 0
 if there then
   number = string.sub(there, 1, 1) == 'j' and tonumber(string.sub(there, 2)) or nil
-  if not number then return redis.error_reply('WRONGTYPE no number') end
+  if not number then return redis.error_reply('${NO_NUMBER}') end
 end
 local text = string.format('%.17g', number + tonumber(ARGV[3]))
 local left = there and redis.call('PTTL', KEYS[1]) or tonumber(ARGV[4])

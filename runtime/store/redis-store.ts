@@ -13,7 +13,7 @@ import type { RedisCommand, RedisReply } from '../phases.ts'
 import { checkKey, checkValue } from './limits.ts'
 import { NEAR_DEFAULTS, NearCache, type NearCacheOptions } from './near-cache.ts'
 import { RedisCalls, type RedisCallsOptions } from './redis-calls.ts'
-import { connectRedis, describeRedis } from './redis-connect.ts'
+import { ConnectionFaults, connectRedis, describeRedis } from './redis-connect.ts'
 import { RedisNews } from './redis-news.ts'
 import { sendRaw } from './redis-raw.ts'
 import { escapeGlob, Scan } from './redis-scan.ts'
@@ -47,6 +47,7 @@ export class RedisStore implements Store {
   readonly #near: NearCache
   readonly #calls: RedisCalls
   readonly #news: RedisNews
+  readonly #faults: ConnectionFaults
   readonly #listeners = new Set<Invalidation>()
 
   constructor(options: RedisStoreOptions) {
@@ -54,8 +55,8 @@ export class RedisStore implements Store {
     this.#near = new NearCache(options.near ?? NEAR_DEFAULTS)
     this.#redis = connectRedis(options, SCRIPTS)
     // Failures are reported by the calls that meet them.
-    this.#redis.on('error', () => undefined)
-    this.#calls = new RedisCalls(options)
+    this.#faults = new ConnectionFaults().watch(this.#redis)
+    this.#calls = new RedisCalls(options, this.#faults)
     this.stats = this.#calls.stats
     this.#news = new RedisNews(this.#redis, options, {
       changed: (map, key) => this.#forget(map, key),
@@ -65,7 +66,10 @@ export class RedisStore implements Store {
 
   /** Resolves when the server can be talked to and changes are heard of. @throws StoreError after the deadline */
   async ready(ms: number): Promise<void> {
-    await within(this.#news.ready(), ms, `no answer from ${describeRedis(this.#options)}`)
+    await within(this.#news.ready(), ms, () => {
+      const name = describeRedis(this.#options)
+      return this.#faults.last === '' ? `no answer from ${name}` : `${name}: ${this.#faults.last}`
+    })
   }
 
   define(): void {
@@ -98,6 +102,7 @@ export class RedisStore implements Store {
       else await this.#run('storeSet', map, key, [...this.#news.told(map, key), encode(value), millis(ttl)])
       return made(key, value, ttl)
     })
+    this.#calls.wrote()
   }
 
   async add(map: string, key: string, value: StoreValue, ttl: number): Promise<StoreEntry | null> {
@@ -107,6 +112,7 @@ export class RedisStore implements Store {
       there = await this.#add(map, key, value, ttl)
       return there ?? made(key, value, ttl)
     })
+    if (there === null) this.#calls.wrote()
     return there
   }
 
@@ -153,6 +159,7 @@ export class RedisStore implements Store {
       number = Number(String(await this.#run('storeIncr', map, key, given)))
       return null
     })
+    this.#calls.wrote()
     return number
   }
 
@@ -215,7 +222,10 @@ export class RedisStore implements Store {
     checkKey(key)
     const numbers = [String(rate), String(burst), String(cost)]
     const reply = await this.#script('storeTake', `${this.#options.prefix}l:${map}{}${key}`, numbers)
-    return Number((reply as Buffer).toString())
+    const wait = Number((reply as Buffer).toString())
+    // Whoever is refused writes nothing.
+    if (wait <= 0) this.#calls.wrote()
+    return wait
   }
 
   /** Commands of others than this store, in one go; they have been checked. `atomic`: nothing comes between them. */
@@ -330,10 +340,10 @@ function lifetime(ttl: number): string[] {
   return ttl === Infinity ? [] : ['PX', millis(ttl)]
 }
 
-async function within<T>(promise: Promise<T>, ms: number, message: string): Promise<T> {
+async function within<T>(promise: Promise<T>, ms: number, message: () => string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new StoreError('timeout', message)), ms)
+    timer = setTimeout(() => reject(new StoreError('timeout', message())), ms)
   })
   try {
     return await Promise.race([promise, late])

@@ -45,7 +45,7 @@ export class ScriptCounts {
       this.#alone = true
       return this.take(asked)
     }
-    if (this.#alone) log('notice', `limits of scripts count in the store again, after ${this.#missed} calls`)
+    if (this.#alone) log('warn', `limits of scripts count in the store again, after ${this.#missed} calls`)
     this.#alone = false
     this.#missed = 0
     return wait

@@ -104,7 +104,7 @@ export class Crew {
 
   #bring(handle: WorkerHandle, isWanted: () => boolean, onFailure: () => void): void {
     this.#options.introduce(handle, isWanted).catch((error: Error) => {
-      handle.kill()
+      handle.expel()
       if (this.#ending || !isWanted()) return
       this.#options.log('alert', `worker process ${handle.pid} cannot serve: ${error.message}`)
       onFailure()
@@ -113,6 +113,7 @@ export class Crew {
 
   /** Another number of workers, from now on. */
   resize(count: number): void {
+    if (this.#ending) return
     for (const handle of this.#places.splice(count)) handle.leave(true)
     for (let worker = this.#places.length; worker < count; worker++) this.#grow(worker)
   }

@@ -10,7 +10,7 @@ import type { Address, ServerOptions } from '../upstream/options.ts'
 import type { SharedMemory } from './shared-memory.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-type Handle = Pick<WorkerHandle, 'channel' | 'kill'>
+type Handle = Pick<WorkerHandle, 'channel' | 'expel'>
 
 const CODES: ReadonlySet<string> = new Set<ServerChangeCode>(['absent', 'conflict', 'invalid', 'storage'])
 
@@ -90,7 +90,7 @@ export async function setServers(
   servers: readonly ServerOptions[],
 ): Promise<void> {
   const told = crew.map((handle) =>
-    handle.channel.ask('set servers', Infinity, group, servers).catch(() => handle.kill()),
+    handle.channel.ask('set servers', Infinity, group, servers).catch(() => handle.expel()),
   )
   await Promise.all(told)
 }

@@ -20,8 +20,6 @@ import type {
   ReloadResult,
   ServerChange,
   UpstreamStatus,
-  WorkerReport,
-  WorkerStatus,
 } from '../control.ts'
 import { InTurn } from '../lib/in-turn.ts'
 import { clearStalePath } from '../listen/listen-sockets.ts'
@@ -31,7 +29,7 @@ import type { MetricFamily } from '../observe/metrics.ts'
 import type { LogLevel } from '../phases.ts'
 import type { HistoryEntry, Removal, ScriptStatus } from '../script-registry.ts'
 import type { ScriptsSnapshot } from '../script-snapshot.ts'
-import { addressesFor, modelNamed } from '../server-changes.ts'
+import { addressesFor, describeChange, modelNamed } from '../server-changes.ts'
 import type { Change, SwapResult } from '../swap.ts'
 import { VERSION } from '../version.ts'
 import { Crew } from './crew.ts'
@@ -102,6 +100,7 @@ export class Supervisor implements Control {
     const crew = this.#crew.spawn(countWorkers(this.#model.main))
     try {
       await this.#act(() => this.#introduce(crew, 1))
+      if (this.#crew.ending) throw new Error('it is shutting down')
     } catch (error) {
       await this.#crew.end(false)
       throw error
@@ -123,14 +122,7 @@ export class Supervisor implements Control {
   }
 
   async status(): Promise<ControlStatus> {
-    const rows = await Promise.all(
-      [...this.#crew.all].map(async (handle): Promise<WorkerStatus | null> => {
-        const { state } = handle
-        if (state !== 'serving' && state !== 'leaving') return null
-        const report = await handle.ask<WorkerReport>('report')
-        return report === null ? null : { ...report, state }
-      }),
-    )
+    const rows = await Promise.all([...this.#crew.all].map((handle) => handle.status()))
     return {
       version: VERSION,
       pid: process.pid,
@@ -235,6 +227,7 @@ export class Supervisor implements Control {
         return changeServers(this.#crew.serving, { model, change, addresses, memory: this.#memory })
       }),
     )
+    this.log('notice', describeChange(change))
   }
 
   async reopen(): Promise<void> {
@@ -249,7 +242,7 @@ export class Supervisor implements Control {
       try {
         await this.#introduce(fresh, this.#generation)
       } catch (error) {
-        for (const handle of fresh) handle.kill()
+        for (const handle of fresh) handle.expel()
         if (this.#crew.ending) return
         throw error
       }
@@ -305,7 +298,7 @@ export class Supervisor implements Control {
     // Should nobody live to tell: what is on the disk is nearer to it than what served before.
     this.#standing = null
     const done = await Promise.all(ready.map((handle) => handle.commit()))
-    for (const [at, ok] of done.entries()) if (!ok) ready[at].kill()
+    for (const [at, ok] of done.entries()) if (!ok) ready[at].expel()
   }
 
   /** How things stand now, for a worker that has to be replaced. */

@@ -2,6 +2,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { constants } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import type { WorkerReport, WorkerStatus } from '../control.ts'
 import { Channel, ChannelError } from '../lib/channel.ts'
 import { wireOf } from './process-wire.ts'
 import { type Hello, type Load, PROTOCOL, type Prepared, refusalOf } from './protocol.ts'
@@ -11,6 +12,8 @@ const PROGRAM = fileURLToPath(new URL('./worker-process.js', import.meta.url))
 const START = 30_000
 /** ms without a sign of life after which a process is stuck. */
 const STUCK = 5000
+/** ms that whoever looks at the workers waits for one of them. */
+const REPORT = 1000
 
 /**
  * Workers accept from one socket that all have, not from the supervisor in turn: short connections are twice as fast
@@ -41,6 +44,7 @@ export class WorkerHandle {
   /** It was killed before it served anything. */
   #dismissed = false
   #lastSign = performance.now()
+  #lastReport: WorkerReport | null = null
   #patience = START
 
   constructor(worker: number) {
@@ -123,6 +127,8 @@ export class WorkerHandle {
     if (this.state === 'starting') this.state = 'serving'
     try {
       await this.channel.ask('commit', Infinity)
+      // For the day when it falls silent.
+      void this.status()
       return true
     } catch {
       return false
@@ -131,6 +137,19 @@ export class WorkerHandle {
 
   async discard(): Promise<void> {
     await this.channel.ask('discard', Infinity).catch(() => undefined)
+  }
+
+  /** How it does, soon, whatever it is at; null: it has never served. */
+  async status(): Promise<WorkerStatus | null> {
+    const { state } = this
+    if (state !== 'serving' && state !== 'leaving') return null
+    try {
+      this.#lastReport = await this.channel.ask<WorkerReport>('report', REPORT)
+      return { ...this.#lastReport, state }
+    } catch (error) {
+      const isSilent = this.#lastReport !== null && (error as ChannelError).code === 'timeout'
+      return isSilent ? { ...this.#lastReport!, state: 'silent' } : null
+    }
   }
 
   /** What it knows, or null when it dies over it. */
@@ -154,6 +173,11 @@ export class WorkerHandle {
   #dismiss(): void {
     this.#dismissed = true
     this.kill()
+  }
+
+  /** It is not as the others are, and must not go on serving. One that was told to end does so by itself. */
+  expel(): void {
+    if (this.state !== 'leaving') this.kill()
   }
 
   kill(): void {

@@ -20,6 +20,8 @@ function main(): void {
     session.log('alert', `uncaught: ${error.stack ?? error.message}`),
   )
   process.on('unhandledRejection', (reason) => session.log('alert', `unhandled: ${String(reason)}`))
+  // What `cluster` itself says to a supervisor that has gone; `disconnect` comes for that.
+  ;(process as NodeJS.EventEmitter).on('error', () => undefined)
   cluster.worker!.on('disconnect', () => {
     // Without this the process would end here and now, with the requests that are under way.
     cluster.worker!.exitedAfterDisconnect = true

@@ -192,7 +192,7 @@ test('a dry run tells where a request would go, and how many', async () => {
 test('a fleet shows its machines, and how a push goes on there', async () => {
   const own = await FleetSite.start()
   user.keep(own)
-  const machine = { machine: 'web-1', pid: 7, version: '1.0', seen: Date.now(), away: false }
+  const machine = { machine: 'web-1', pid: 7, version: '1.0', seen: Date.now(), away: false, signs: false }
   own.fleet.state = {
     ...own.fleet.state,
     machines: [

@@ -4,6 +4,7 @@ import { Guard } from '../../runtime/admin/guard.ts'
 import { Routes } from '../../runtime/admin/routes.ts'
 import { AdminServer } from '../../runtime/admin/server.ts'
 import type {
+  Adoption,
   Fleet,
   FleetError,
   FleetStatus,
@@ -46,7 +47,7 @@ export function rollout(
 export function recorded(name: string, canary: FleetStatus['scripts'][0]['canary'] = null) {
   const live = { digest: DIGEST, author: 'ann', at: AT, kind: 'push' } as const
   const earlier = [{ digest: '0a'.repeat(32), author: 'bob', at: AT - 60_000, kind: 'push' }] as const
-  return { name, serial: 4, live, canary, earlier }
+  return { name, serial: 4, supersededBy: '', live, canary, earlier }
 }
 
 export const CANARY = {
@@ -65,11 +66,25 @@ export class FleetDouble implements Fleet {
   /** How roll-outs go on: each look sees the next one, the last one stays. */
   steps: Rollout[] = []
   fault: FleetError | null = null
+  adoption: Adoption = { file: '', generation: 3, took: 2, kept: [] }
+  /** What the fleet calls scripts. */
+  names: Readonly<Record<string, string>> = {}
   state: FleetStatus = {
     machine: 'web-1',
     connected: true,
     signed: false,
-    machines: [{ machine: 'web-1', pid: 1, version: '0.1.0', seen: AT, away: false, scripts: {}, drift: {} }],
+    machines: [
+      {
+        machine: 'web-1',
+        pid: 1,
+        version: '0.1.0',
+        seen: AT,
+        away: false,
+        signs: false,
+        scripts: {},
+        drift: {},
+      },
+    ],
     scripts: [],
   }
 
@@ -94,6 +109,16 @@ export class FleetDouble implements Fleet {
     this.asked.push(asked)
     while (wait === 'verdict' && this.steps[0].state === 'asking') this.steps.shift()
     return this.steps[0]
+  }
+
+  async adopt(name: string): Promise<Adoption> {
+    if (this.fault !== null) throw this.fault
+    this.asked.push({ adopt: name })
+    return this.adoption
+  }
+
+  recordedName(name: string): string {
+    return this.names[name] ?? name
   }
 
   async rollout(): Promise<Rollout> {

@@ -240,8 +240,38 @@ test('the fleet’s status', async () => {
   assert.is(json.scripts[0].live.digest, DIGEST)
 })
 
+test('adopt: this machine takes over what is recorded', async () => {
+  const file = own.site.path('scripts/a.js')
+  fleet.adoption = { file, generation: 3, took: 2, kept: [] }
+  const { status, json } = await post('scripts/a.js/adopt')
+  assert.is(status, 200)
+  assert.equal([json.file, json.generation, json.kept], [file, 3, []])
+  assert.match(json.digest, /^[0-9a-f]{16}$/)
+  assert.equal(fleet.asked, [{ adopt: 'a.js' }])
+  assert.is((await post('scripts/a.js/adopt?local=1')).status, 422)
+  fleet.fault = new FleetError('unavailable', 'Redis cannot be reached')
+  assert.is((await post('scripts/a.js/adopt')).status, 503)
+  fleet.on = false
+  assert.is((await post('scripts/a.js/adopt')).status, 404)
+  assert.is(fleet.asked.length, 1)
+})
+
+test('a rollback is the fleet’s where it calls the script otherwise', async () => {
+  fleet.names = { 'a.js': 'chat/a.js' }
+  fleet.state = { ...fleet.state, scripts: [recorded('chat/a.js')] }
+  fleet.steps = [rollout('done', ['web-1 serving'], { name: 'chat/a.js' })]
+  assert.is((await post('scripts/a.js/rollback')).json.rollout.name, 'chat/a.js')
+  assert.equal(fleet.asked, [{ rollback: 'a.js', author: 'unknown' }])
+})
+
+test('a push that changes nothing has no roll-out to look at', async () => {
+  fleet.steps = [rollout('done', [], { id: '' })]
+  const { status, json, headers } = await put('?wait=0')
+  assert.equal([status, json.rollout.id, headers.location], [200, '', undefined])
+})
+
 test('the fleet in the metrics of the machine', async () => {
-  const about = { pid: 1, version: '0.1.0', seen: 0, scripts: {}, drift: {} }
+  const about = { pid: 1, version: '0.1.0', seen: 0, signs: false, scripts: {}, drift: {} }
   fleet.state = {
     ...fleet.state,
     machines: [

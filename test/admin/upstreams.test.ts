@@ -1,6 +1,6 @@
 // Upstream groups over the admin API: how their servers do, and servers that come, change and go.
 
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
@@ -135,7 +135,9 @@ test('a state that cannot be written keeps a change from being made', async () =
   const site = await AdminSite.start(
     (port, admin) => `admin ${admin}; upstream kept { state kept/here; }
     server { listen 127.0.0.1:${port}; location / { proxy_pass http://kept; } }`,
+    { 'kept/other': '' },
   )
+  rmSync(site.path('kept'), { recursive: true })
   const add = () => site.post('/api/v1/upstreams/kept/servers', { server: one.address })
   const refused = await add()
   assert.is(refused.status, 507)
@@ -147,6 +149,47 @@ test('a state that cannot be written keeps a change from being made', async () =
   assert.is((await site.get()).status, 200)
   await site.close()
   await one.close()
+})
+
+test('a state file that was edited by hand keeps a change from being made until a reload has read it', async () => {
+  const one = await recordingUpstream(() => ok('one'))
+  const site = await AdminSite.start(
+    (port, admin) => `admin ${admin}; upstream kept { state kept; }
+    server { listen 127.0.0.1:${port}; location / { proxy_pass http://kept; } }`,
+    { kept: 'server 127.0.0.1:1;\n' },
+  )
+  const add = () => site.post('/api/v1/upstreams/kept/servers', { server: one.address })
+  const remove = () => site.ask('DELETE', `/api/v1/upstreams/kept/servers/${one.address}`)
+  assert.is((await add()).status, 201)
+  assert.is((await remove()).status, 204)
+  const edited = '# mine\nserver 127.0.0.1:2;\n'
+  writeFileSync(site.path('kept'), edited)
+  const refused = await add()
+  assert.equal(
+    [refused.status, refused.json.detail],
+    [409, 'the state file of upstream "kept" was changed by hand or removed; reload first'],
+  )
+  assert.is(readFileSync(site.path('kept'), 'utf8'), edited)
+  await site.control.reload()
+  assert.is((await add()).status, 201)
+  assert.is(readFileSync(site.path('kept'), 'utf8'), `server 127.0.0.1:2;\nserver ${one.address};\n`)
+  await site.close()
+  await one.close()
+})
+
+test('every change that is made is a line of the error log, and none that is refused', async () => {
+  const { one, site, path, close } = await chat()
+  const own = () => site.log.filter((line) => line.includes('admin API'))
+  assert.is((await site.patch(path(one.address), { weight: 7, drain: true })).status, 200)
+  assert.is((await site.post('/api/v1/upstreams/chat/servers', { server: '127.0.0.1:1' })).status, 201)
+  assert.is((await site.patch(path('127.0.0.1:7'), { down: true })).status, 404)
+  assert.is((await site.ask('DELETE', path('127.0.0.1:1'))).status, 204)
+  assert.equal(own(), [
+    `[notice] admin API: upstream "chat": server "${one.address}" changed: drain=true weight=7`,
+    '[notice] admin API: upstream "chat": server "127.0.0.1:1" added',
+    '[notice] admin API: upstream "chat": server "127.0.0.1:1" removed',
+  ])
+  await close()
 })
 
 test('addresses of a kept name are not changed one by one', async () => {

@@ -1,6 +1,9 @@
 // The commands that talk to a running proxy, against real ones: one process, and several.
 
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,6 +11,7 @@ import { ask } from '../admin/site.ts'
 import { freePort } from '../lib/ports.ts'
 import { runSluice, type SluiceProcess, startSluice } from '../lib/proxy-process.ts'
 import { HttpClient } from '../lib/raw-http.ts'
+import { tempDir, writeFiles } from '../lib/temp.ts'
 
 const answering = (text: string) => `export function content(r) { r.return(200, '${text}') }\n`
 
@@ -114,7 +118,15 @@ test('a token comes from its file, or from the environment', async () => {
   assert.is((await ask(admin, 'GET', '/api/v1/status')).status, 401)
   assert.is((await runSluice(['status'], sluice.folder)).code, 0)
   const without = await runSluice(['status', '--admin', `127.0.0.1:${admin}`], sluice.folder)
-  assert.equal([without.code, /^sluice: send "Authorization/.test(without.stderr)], [1, true])
+  const told = 'set SLUICE_TOKEN, or name the configuration whose "admin" has the token_file with -c FILE\n'
+  assert.equal([without.code, without.stderr], [1, `sluice: the proxy wants a token; ${told}`])
+  process.env.SLUICE_TOKEN = 'another-token-of-some-length'
+  const another = await runSluice(['status', '--json', '--admin', `127.0.0.1:${admin}`], '/')
+  assert.equal([another.code, another.stderr], [1, `sluice: the proxy has another token; ${told}`])
+  process.env.SLUICE_TOKEN = 'a-token\nX-Evil: 1'
+  const odd = await runSluice(['status', '--admin', `127.0.0.1:${admin}`], '/')
+  assert.is(odd.code, 1)
+  assert.match(odd.stderr, /^sluice: SLUICE_TOKEN holds blanks, control characters .*\n$/)
   process.env.SLUICE_TOKEN = 'a-token-of-some-length'
   const within = await runSluice(['status', '--admin', `127.0.0.1:${admin}`], '/')
   delete process.env.SLUICE_TOKEN
@@ -132,7 +144,124 @@ test('nobody answers, or the command is none', async () => {
   )
   const wrong = await runSluice(['scripts', 'pull'], '/')
   assert.equal([wrong.code, wrong.stderr], [1, 'sluice: scripts: "pull" is not a command; see scripts -h\n'])
-  assert.match((await runSluice(['upstreams', '-h'], '/')).stdout, /^Usage: sluice upstreams list/)
+  for (const args of [
+    ['upstreams', '-h'],
+    ['help', 'upstreams'],
+  ])
+    assert.match((await runSluice(args, '/')).stdout, /^Usage: sluice upstreams list/)
+})
+
+test('what is wrong with a command line is said in its own words', async () => {
+  const cases: [string, string][] = [
+    ['scripts push', 'scripts: push takes FILE [NAME]; see scripts -h'],
+    ['scripts show', 'scripts: show takes NAME; see scripts -h'],
+    ['scripts list all', 'scripts: list takes no words; see scripts -h'],
+    [
+      'scripts push a.js --canary 0%',
+      'scripts: "--canary 0%" is no share; write one above 0% and up to 100%, such as --canary 5%',
+    ],
+    [
+      'scripts push a.js --key $arg_u',
+      'scripts: "--key" says whom a canary serves; give its share as well: --canary 5%',
+    ],
+    [
+      'scripts push a.js --local --canary 5%',
+      'scripts: "--canary" is for all machines of a fleet, "--local" for this one alone; leave one of them out',
+    ],
+    ['scripts push a.js --canary --admin 1', 'scripts: "--canary" needs a value; see scripts -h'],
+    ['scripts push a.js --canary', 'scripts: "--canary" needs a value; see scripts -h'],
+    ['scripts list --bogus', 'scripts: there is no option "--bogus"; see scripts -h'],
+    ['scripts list --json=1', 'scripts: "--json" takes no value'],
+    [
+      'upstreams add app',
+      'upstreams: add takes UPSTREAM SERVER and parameters, such as "chat 10.0.0.7:8080 weight=2"; see upstreams -h',
+    ],
+    ['upstreams weight app 127.0.0.1:1', 'upstreams: weight takes UPSTREAM SERVER N; see upstreams -h'],
+    [
+      'upstreams weight app 127.0.0.1:1 abc',
+      'upstreams: "weight=abc" has no number; write one such as weight=2',
+    ],
+    [
+      'upstreams add app 127.0.0.1:1 fail_timeout=soon',
+      'upstreams: "fail_timeout=soon" has no time; write one such as fail_timeout=10s',
+    ],
+    [
+      'upstreams add app 127.0.0.1:1 wait=2',
+      'upstreams: "wait=2" is no parameter of a server; write weight=N, max_conns=N, max_fails=N, fail_timeout=TIME, backup or down',
+    ],
+    ['status --admin 99999', '"--admin 99999" is no address; write HOST:PORT, PORT or unix:PATH'],
+    ['status --admin a\tb:80', '"--admin a\tb:80" is no address; write HOST:PORT, PORT or unix:PATH'],
+  ]
+  const folder = tempDir()
+  writeFiles(folder, { 'a.js': answering('one') })
+  for (const [line, sentence] of cases) {
+    const { code, stdout, stderr } = await runSluice(line.split(' '), folder)
+    assert.equal([line, code, stdout, stderr], [line, 1, '', `sluice: ${sentence}\n`])
+  }
+})
+
+test('whoever else answers is not taken for the admin API', async () => {
+  const json = (body: string) => ({ type: 'application/json', status: 200, body })
+  const answers = [
+    { type: 'text/html', status: 200, body: '<html>' },
+    { type: 'text/html', status: 404, body: 'not found' },
+    { type: 'text/html', status: 302, body: '' },
+    { type: '', status: 204, body: '' },
+    json('{"ok":true}'),
+    json('[]'),
+    json('null'),
+    json('{"version":"1","workers":"many","addresses":[]}'),
+    json('{"version":'),
+    { type: 'application/problem+json', status: 500, body: '{"title":"no"}' },
+  ]
+  let answer = answers[0]
+  const server = createServer((_, response) => {
+    response.statusCode = answer.status
+    if (answer.type !== '') response.setHeader('Content-Type', answer.type)
+    response.end(answer.body)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const commands = ['status', 'status --json', 'scripts list --json', 'upstreams list']
+  for (const [i, each] of answers.entries()) {
+    answer = each
+    const line = commands[i % commands.length]
+    const told = await runSluice([...line.split(' '), '--admin', String(port)], '/')
+    assert.equal([each, line, told.code, told.stdout], [each, line, 2, ''])
+    const start = `sluice: what answers on 127.0.0.1:${port} is not the admin API of this version of Sluice (${each.status}`
+    assert.is(told.stderr.slice(0, start.length), start)
+    assert.is(told.stderr.split('\n').length, 2)
+  }
+  server.close()
+})
+
+test('an answer that does not end is given up', async () => {
+  const server = createServer((_, response) => {
+    const part = Buffer.alloc(1024 * 1024, ' ')
+    const go = () => {
+      while (!response.destroyed && response.write(part));
+    }
+    response.on('drain', go)
+    go()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const { code, stderr } = await runSluice(['status', '--admin', String(port)], '/')
+  const reason = 'its answer does not end; is it running?'
+  assert.equal([code, stderr], [2, `sluice: cannot talk to 127.0.0.1:${port}: ${reason}\n`])
+  server.close()
+})
+
+test('upstreams list: a group without servers is there', async () => {
+  const server = createServer((_, response) => {
+    response.setHeader('Content-Type', 'application/json')
+    response.end('{"upstreams":[{"name":"chat","peers":[]}]}')
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const { stdout } = await runSluice(['upstreams', '--admin', String(port)], '/')
+  assert.match(stdout, /^upstream +server +address .*\nchat +no servers\n$/)
+  server.close()
 })
 
 test('a socket in the file system, and a token that -t looks at', async () => {

@@ -57,10 +57,13 @@ test('-T tests and dumps, -V tells more than -v', () => {
   assert.equal(parse('-T'), { ...DEFAULTS, test: true, dump: true })
   assert.equal(parse('-v'), { ...DEFAULTS, version: true })
   assert.equal(parse('-V'), { ...DEFAULTS, version: true, build: true })
+  assert.equal(parse('--version'), { ...DEFAULTS, version: true })
 })
 
-test('-h, -? and --help ask for help', () => {
-  for (const flag of ['-h', '-?', '--help']) assert.equal(parse(flag), { ...DEFAULTS, help: true })
+test('-h, -?, --help and help ask for help', () => {
+  assert.equal(parse('help scripts'), { command: 'scripts', rest: ['--help'] })
+  for (const flag of ['-h', '-?', '--help', 'help', 'help me'])
+    assert.equal(parse(flag), { ...DEFAULTS, help: true })
 })
 
 test('-s takes the four signals of nginx and no other', () => {
@@ -72,6 +75,7 @@ test('-s takes the four signals of nginx and no other', () => {
 test('a flag that is none, a value that is missing and a word too many are named', () => {
   assert.is(refusal('-x'), 'invalid option: "-x"; see -h')
   assert.is(refusal('-tx'), 'invalid option: "-x"; see -h')
+  assert.is(refusal('--test'), 'invalid option: "--test"; see -h')
   assert.is(refusal('-c'), 'option "-c" requires file name')
   assert.is(refusal('-g'), 'option "-g" requires parameter')
   assert.is(refusal('-c', 'a.conf', 'b.conf'), 'invalid option: "b.conf"')

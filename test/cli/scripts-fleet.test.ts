@@ -135,7 +135,7 @@ test('--json: the answer, and the exit code all the same', async () => {
 })
 
 test('the fleet: machines, what each serves, and the versions', async () => {
-  const there = { pid: 12, version: '0.1.0', seen: Date.now() - 1500, away: false, drift: {} }
+  const there = { pid: 12, version: '0.1.0', seen: Date.now() - 1500, away: false, signs: true, drift: {} }
   fleet.state = {
     machine: 'web-1',
     connected: true,
@@ -146,6 +146,7 @@ test('the fleet: machines, what each serves, and the versions', async () => {
         ...there,
         machine: 'web-2',
         away: true,
+        signs: false,
         scripts: { 'a.js': '0e'.repeat(32) },
         drift: { 'a.js': 'saved here' },
       },
@@ -155,12 +156,12 @@ test('the fleet: machines, what each serves, and the versions', async () => {
   const { code, stdout } = await run('scripts', 'fleet')
   assert.is(code, 0)
   assert.equal(stdout.replace(/\d s ago/g, '1 s ago').split('\n'), [
-    'fleet: web-1 is one of 2 machines, 1 away, 1 with another version than recorded, versions are signed',
+    'fleet: web-1 is one of 2 machines, 1 away, 1 with another version than recorded, versions are signed, 1 without script_sign_key',
     '',
-    'machine  process  program  state     seen     script  version',
-    'web-1         12    0.1.0  this one  1 s ago  a.js    d1d1d1d1d1d1d1d1',
-    '                                              b.js    d1d1d1d1d1d1d1d1',
-    'web-2         12    0.1.0  away      1 s ago  a.js    0e0e0e0e0e0e0e0e  saved here',
+    'machine  process  program  state     seen     signatures         script  version',
+    'web-1         12    0.1.0  this one  1 s ago  checked            a.js    d1d1d1d1d1d1d1d1',
+    '                                                                 b.js    d1d1d1d1d1d1d1d1',
+    'web-2         12    0.1.0  away      1 s ago  taken as they are  a.js    0e0e0e0e0e0e0e0e  saved here',
     '',
     'script  version           state                 by      at                   author',
     'a.js    d1d1d1d1d1d1d1d1  live                  push    2030-01-02 03:04:05  ann',
@@ -178,6 +179,52 @@ test('the fleet: machines, what each serves, and the versions', async () => {
   assert.match((await run('scripts', 'fleet')).stdout, 'no fleet: "store redis://…" makes one')
 })
 
+test('the fleet: what is there is compared with what is recorded, and nobody is well who is away', async () => {
+  const there = { pid: 12, version: '0.1.0', seen: Date.now(), signs: false, drift: {}, scripts: {} }
+  const line = async () => (await run('scripts', 'fleet')).stdout.split('\n')[0]
+  fleet.state = { ...fleet.state, machines: [{ ...there, machine: 'web-1', away: false }] }
+  assert.is(await line(), 'fleet: web-1 is one of 1 machine, all serve what is recorded')
+  fleet.state = { ...fleet.state, machines: [{ ...there, machine: 'web-1', away: true }] }
+  assert.is(await line(), 'fleet: web-1 is one of 1 machine, 1 away')
+  const live = { digest: DIGEST, author: '', at: 0, kind: 'before' } as const
+  const script = { ...recorded('a.js'), supersededBy: 'chat/a.js', live, earlier: [] }
+  fleet.state = { ...fleet.state, scripts: [script] }
+  assert.match(
+    (await run('scripts', 'fleet')).stdout,
+    /\na\.js +d1d1d1d1d1d1d1d1 {2}superseded by chat\/a\.js {2}before {2}1970-01-01 00:00:00 *\n/,
+  )
+})
+
+test('push of what is recorded and serves everywhere: no roll-out, and exit code 0; with --wait alike', async () => {
+  fleet.steps = [rollout('done', [], { id: '' })]
+  for (const more of [[], ['--wait']]) {
+    const { code, stdout, stderr } = await run('scripts', 'push', 'new/a.js', ...more)
+    assert.equal([code, stdout, stderr], [0, 'a.js is version d1d1d1d1d1d1d1d1 already\n', ''])
+  }
+})
+
+test('a machine on which the name is ambiguous is told of', async () => {
+  fleet.steps = [rollout('done', ['web-1 serving', 'web-2 unused "a.js" may be any of x/a.js, y/a.js here'])]
+  const { code, stdout, stderr } = await run('scripts', 'push', 'new/a.js')
+  assert.is(stdout, 'a.js is version d1d1d1d1d1d1d1d1 on 1 of 1 machines\n')
+  assert.equal([code, stderr], [1, 'sluice: web-2: "a.js" may be any of x/a.js, y/a.js here\n'])
+})
+
+test('adopt: what serves then, and where what was here is kept', async () => {
+  const file = own.site.path('scripts/a.js')
+  fleet.adoption = { file, generation: 3, took: 2, kept: ['/srv/.a.before-fleet-0123456789ab.js'] }
+  const { code, stdout } = await run('scripts', 'adopt', 'a.js')
+  assert.is(code, 0)
+  assert.match(
+    stdout,
+    /^generation 3 serves after 2\.0 ms: .*\nwhat was here is kept in \/srv\/\.a\.before-fleet-0123456789ab\.js\n$/,
+  )
+  assert.equal(fleet.asked, [{ adopt: 'a.js' }])
+  fleet.fault = new FleetError('unknown', 'the fleet has recorded no version of a.js')
+  const none = await run('scripts', 'adopt', 'a.js')
+  assert.equal([none.code, none.stderr], [1, 'sluice: the fleet has recorded no version of a.js\n'])
+})
+
 test('options that a command does not take', async () => {
   const wrong = async (...args: string[]) => {
     const { code, stderr } = await run('scripts', ...args)
@@ -192,7 +239,10 @@ test('options that a command does not take', async () => {
     1,
     'sluice: "--author" is a name of at most 100 visible characters\n',
   ])
-  assert.equal(await wrong('push', 'new/a.js', '--key', '$arg_u'), [1, 'sluice: "key" is for "canary"\n'])
+  assert.equal(await wrong('push', 'new/a.js', '--key', '$arg_u'), [
+    1,
+    'sluice: scripts: "--key" says whom a canary serves; give its share as well: --canary 5%\n',
+  ])
   assert.equal(fleet.asked, [])
 })
 

@@ -289,6 +289,7 @@ test('a request that is none, and headers that cannot be given, are refused with
   const cases: [string[], string][] = [
     [[], "no request given; write it as 'GET /path?key=1'"],
     [['GET /a b c'], '"GET /a b c" is not a request; write it as \'GET /path?key=1\''],
+    [['foo'], '"foo" is not a request; write it as \'GET /path?key=1\''],
     [['/', '-H', 'no colon'], '"no colon" is not a header; write it as \'Name: value\''],
     [['/', '-H', 'A: b\r\nX: c'], '"A: b\\r\\nX: c" is not a header; write it as \'Name: value\''],
     [
@@ -305,7 +306,10 @@ test('a request that is none, and headers that cannot be given, are refused with
     [['/', '--vary', 'a-b'], '"--vary a-b" cannot be the name of a variable $arg_NAME'],
   ]
   for (const [args, sentence] of cases) assert.is(await refusal(config, args), `sluice: try: ${sentence}\n`)
-  assert.match(await refusal(config, ['/', '--bogus']), /^sluice: try: Unknown option '--bogus'/)
+  assert.match(
+    await refusal(config, ['/', '--bogus']),
+    /^sluice: try: there is no option "--bogus"; see try -h\n$/,
+  )
 })
 
 test('a request that the proxy refuses is answered as the proxy would', async () => {

@@ -34,6 +34,7 @@ const UPSTREAM = {
   keepalive: { size: 32, local: true, requests: 1000, timeout: 60000, time: 3600000 },
   sticky: null,
   state: null,
+  stateDigest: null,
   resolver: null,
   resolverTimeout: null,
   fromStore: null,
@@ -400,6 +401,7 @@ test('upstreams', () => {
       ...UPSTREAM,
       name: 't',
       state: '/srv/logs/t.servers',
+      stateDigest: 'a1620cdbce971a617a7f4b8d495d465fc81859f07fb4cf85724b0fb1a637fb2d',
       servers: [
         { ...SERVER, name: '10.0.0.1:80', weight: 2 },
         { ...SERVER, name: 'unix:/a b', down: true },

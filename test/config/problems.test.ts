@@ -36,6 +36,16 @@ if($a) {}
   )
 })
 
+test('a file without http whose directives are those of http is read as if it stood inside', () => {
+  assert.equal(problemsOf('store memory;\nadmin 127.0.0.1:9145;\n'), [])
+  assert.equal(problemsOf('store memory;\nhttp { }\n'), [
+    '1:1: "store" is not allowed here (at the top level); write it inside http',
+  ])
+  assert.equal(problemsOf('location / { }\n'), [
+    '1:1: "location" is not allowed here (at the top level); write it inside server or location',
+  ])
+})
+
 test('a directive in the wrong block names the right ones', () => {
   assert.equal(
     inHttp(`proxy_pass http://a;
@@ -275,7 +285,7 @@ server { session_map rooms; }`),
       '2:7: invalid store "disk"; write "memory" or an address such as "redis://127.0.0.1:6379/0", with further nodes after commas',
       '3:15: a call needs some time; write a time above 0, such as "50ms"',
       '4:13: invalid map name "9users"; write letters, digits, "_" and "-"',
-      '5:19: invalid parameter "ttl=0" of "session_map"; write a time above 0, such as "ttl=1h"',
+      '5:19: invalid parameter "ttl=0" of "session_map"; write a time above 0 in w, d, h, m, s or ms, such as "ttl=1h"',
       '5:25: invalid parameter "max=0" of "session_map"; write a number from 1 on, such as "max=1000000"',
       '5:31: invalid value "maybe" in "session_map"; write "hash", "stale" or "closed"',
       '5:46: invalid parameter "size=1m" of "session_map"; write "ttl=TIME", "max=N" or "on_error=hash|stale|closed"',

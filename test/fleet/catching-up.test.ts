@@ -1,6 +1,6 @@
 // A machine that was away, a Redis that was: what is recorded is taken over later, and nothing older ever.
 
-import { existsSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FleetError } from '../../runtime/fleet/fleet.ts'
@@ -159,7 +159,7 @@ test('a file that is saved after a push is drift, until the next record', async 
 
 test('what cannot be written is said by the machine that cannot, before anything changes', async () => {
   const [a, b] = await startTwo()
-  unlinkSync(b.path('a.js'))
+  rmSync(b.folder, { recursive: true })
   const rollout = await a.push(answering('two'))
   assert.is(rollout.state, 'refused')
   assert.match(rollout.reason, /^b: ENOENT/)
@@ -213,7 +213,8 @@ test('a machine that moves to another fleet leaves behind what it had taken over
   await moved.says(
     /sluice\.fleet\.json is of another fleet \(redis single .* sluice:\); this machine takes over anew/,
   )
-  await moved.answers('other')
+  await moved.says(/a\.js is not replaced: the fleet does not know its text/)
+  assert.equal([await moved.get(), moved.read('a.js')], ['three', answering('three')])
   assert.is(await there.get(), 'other')
 })
 
@@ -265,6 +266,8 @@ test('what is no record is not taken over, and does no harm', async () => {
   const records: [name: string, text: string, why: RegExp][] = [
     ['a.js', 'x', /it is no JSON/],
     ['a.js', evil({ serial: 1e300 }), /the serial number is no number/],
+    ['a.js', evil({ at: 8.64e15 + 1 }), /the time is no number/],
+    ['a.js', evil({ live: { ...record.live, at: 9e15 } }), /the time of a version is no number/],
     ['a.js', evil({ name: 'b.js' }), /the record is of another script/],
     ['a.js', evil({ live: { ...record.live, digest: '../../x' } }), /a digest is malformed/],
     ['a.js', evil({ author: 'a\u001b[2J' }), /the author is no text/],

@@ -35,6 +35,8 @@ export interface MachineSettings {
   readonly link?: readonly [name: string, to: string]
   /** Words of `store`; default: the Redis. */
   readonly store?: string
+  /** ms between two signs of life */
+  readonly beat?: number
 }
 
 const FILES = { 'a.js': answering('one') }
@@ -50,7 +52,7 @@ export class Machine {
   config: string
 
   private constructor(name: string, port: number, redis: RedisServer, settings: MachineSettings) {
-    const { folder, files = FILES, http = '', location = 'script a.js;', state } = settings
+    const { folder, files = FILES, http = '', location = 'script a.js;', state, beat = BEAT } = settings
     const store = settings.store ?? `redis://127.0.0.1:${redis.port}`
     const fleet = `script_fleet on name=${name} ${state === undefined ? '' : `state=${state}`};`
     this.name = name
@@ -60,7 +62,7 @@ export class Machine {
     if (settings.link !== undefined) symlinkSync(settings.link[1], this.path(settings.link[0]))
     this.config = `http { access_log off; store ${store}; ${fleet} ${http}
       server { listen 127.0.0.1:${port}; location / { ${location} } } }`
-    this.fleet = new MachineFleet({ config: this.path('sluice.conf'), prefix: this.folder, beat: BEAT })
+    this.fleet = new MachineFleet({ config: this.path('sluice.conf'), prefix: this.folder, beat })
     const load = this.fleet.wrap(() => this.#load())
     this.gateway = createGateway(load().model!, {
       prefix: this.folder,

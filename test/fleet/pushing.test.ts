@@ -57,9 +57,35 @@ test('a version that is pushed to one machine serves on all, and is on their dis
   const [script] = scripts
   assert.equal([script.name, script.serial, script.live.author, script.live.kind], ['a.js', 1, 'ann', 'push'])
   assert.equal(
-    script.earlier.map(({ author }) => author),
-    ['a'],
+    script.earlier.map(({ author, kind }) => [author, kind]),
+    [['', 'before']],
   )
+})
+
+test('what a machine has said of itself is compared with what was recorded since', async () => {
+  const [a, b] = await fleetOf('a', 'b')
+  await b.stop()
+  machines.pop()
+  const words = { pid: 1, version: '0.1.0', signs: false, scripts: { 'a.js': '0e'.repeat(32) }, drift: {} }
+  redis.command('hset', 'sluice:{fleet}machines', 'frozen', `0123456789abcdef ${JSON.stringify(words)}`)
+  redis.command('zadd', 'sluice:{fleet}beats', String(Date.now()), 'frozen')
+  const driftOf = async () => (await a.fleet.status()).machines.find((one) => one.machine === 'frozen')?.drift
+  assert.equal(await driftOf(), {})
+  const rollout = await a.push(answering('two'))
+  assert.equal(statesOf(await a.settled(rollout.id, 'serving', 'away')), { a: 'serving', frozen: 'away' })
+  assert.equal(await driftOf(), { 'a.js': 'version 0e0e0e0e0e0e serves, by what it has said last' })
+})
+
+test('a file that is saved by hand is told of at once, long before the next sign of life', async () => {
+  const a = await Machine.start('a', redis, { beat: 60_000 })
+  machines = [a]
+  await a.sees(1)
+  await a.settled((await a.push(answering('two'))).id, 'serving')
+  writeFiles(a.folder, { 'a.js': answering('saved') })
+  await a.control.reloadScripts()
+  const started = performance.now()
+  await until(async () => ((await a.told())?.drift['a.js'] === undefined ? null : true))
+  assert.ok(performance.now() - started < 1500)
 })
 
 test('what one machine refuses changes nowhere anything', async () => {

@@ -48,6 +48,29 @@ test('machines with one key serve what one of them pushes; one without takes it 
   assert.equal([await a.get(), await b.get(), await c.get()], ['two', 'two', 'two'])
 })
 
+test('a machine that checks no signatures says so once, and is shown as one', async () => {
+  const [a, b] = [await start('a', KEY), await start('b', null)]
+  for (const text of ['two', 'three']) await a.settled((await a.push(answering(text))).id, 'serving')
+  await b.says(
+    /\[warn\] fleet: the record of a\.js is signed, and this machine has no key: it would take unsigned ones, too; add script_sign_key/,
+  )
+  assert.is(b.log.filter((line) => line.includes('is signed, and this machine')).length, 1)
+  assert.not(a.log.some((line) => line.includes('is signed, and this machine')))
+  assert.equal(
+    (await b.fleet.status()).machines.map(({ machine, signs }) => [machine, signs]),
+    [
+      ['a', true],
+      ['b', false],
+    ],
+  )
+})
+
+test('a machine without a key says nothing of records that nobody has signed', async () => {
+  const b = await start('b', null)
+  await b.settled((await b.push(answering('two'))).id, 'serving')
+  assert.not(b.log.some((line) => line.includes('script_sign_key')))
+})
+
 test('what is signed with another key, or not at all, is refused', async () => {
   const [a, b, c] = [await start('a', KEY), await start('b', OTHER), await start('c', null)]
   const other = await b.push(answering('two'))

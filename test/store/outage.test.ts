@@ -127,9 +127,11 @@ test('on_error=closed: while the store is away requests are refused, and only th
     client.close()
     return status
   }
-  assert.is(await statusOf('/sticky?u=fresh'), 500)
+  for (let i = 0; i < 20; i++) assert.is(await statusOf(`/sticky?u=fresh${i}`), 503)
   assert.is(await statusOf('/script?u=fresh'), 500)
   await sluice.waitForLog(/sticky map "users": redis/)
+  // A line a second, whoever comes.
+  assert.ok(sluice.errorLog().match(/sticky map "users"/g)!.length < 5)
   await redis.start()
   for (let tries = 0; (await statusOf('/sticky?u=fresh')) !== 200; tries++) {
     assert.ok(tries < 200)

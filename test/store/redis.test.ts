@@ -239,6 +239,7 @@ test('a full server says so, loses nothing, and is not given up', async () => {
   assert.is(code, 'full')
   assert.is((await store.get('users', 'ann'))?.value, '1')
   assert.is(store.stats.breaker, 'closed')
+  server.command('config', 'set', 'maxmemory', '1')
   assert.is(await failure(store.set('users', 'bob', 'x'.repeat(100_000), 60_000)), 'full')
   assert.is(await failure(store.take('limit', 'bob', 1, 1, 1)), 'full')
   server.command('config', 'set', 'maxmemory', '0')
@@ -302,10 +303,16 @@ test('a wrong password, user or database, and a server that is not there, are na
   assert.is(await refusals(server.port, {}), everywhere(`connect ECONNREFUSED 127.0.0.1:${server.port}`))
 })
 
-test('a cluster whose nodes are not there says why', async () => {
+test('a cluster whose nodes are not there, or want a password, says so', async () => {
   const port = await freePort()
   const all = await refusals(port, { mode: 'cluster' })
-  assert.match(all, new RegExp(`is away \\(.*ECONNREFUSED 127.0.0.1:${port}\\)`))
+  assert.match(all, new RegExp(`is away \\(cannot connect to 127.0.0.1:${port}\\)`))
+  const server = await RedisServer.start(['--requirepass', 'secret'])
+  assert.match(
+    await refusals(server.port, { mode: 'cluster' }),
+    /is away \(NOAUTH Authentication required\.\)/,
+  )
+  await server.stop()
 })
 
 test('of several processes of a machine one tells of an outage for those who only look at errors', async () => {

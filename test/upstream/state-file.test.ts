@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -15,7 +16,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { formatProblem, parseConfig } from '../../runtime/config/parse.ts'
 import type { ServerOptions } from '../../runtime/upstream/options.ts'
-import { stateText, writeState } from '../../runtime/upstream/state-file.ts'
+import { isStateForeign, stateText, updateState, writeState } from '../../runtime/upstream/state-file.ts'
 import { tempDir } from '../lib/temp.ts'
 import { server } from './groups.ts'
 
@@ -84,11 +85,52 @@ test('a file that is not there holds no servers; one that cannot be read is an e
   const folder = tempDir()
   const text = 'http { upstream u { state u.state; } }'
   const parse = () => parseConfig({ file: 'sluice.conf', prefix: folder, text })
-  assert.equal(parse().model!.http!.upstreams[0]!.servers, [])
+  const missing = parse()
+  assert.equal(missing.model!.http!.upstreams[0]!.servers, [])
+  assert.equal(
+    missing.problems.map(({ severity, message }) => `${severity}: ${message}`),
+    [`notice: the state file "${folder}/u.state" does not exist yet; upstream "u" begins without servers`],
+  )
   mkdirSync(join(folder, 'u.state'))
   const { model, problems } = parse()
   assert.is(model, null)
   assert.match(problems[0]!.message, /^cannot read ".*\/u\.state" \(it is a folder\)/)
+})
+
+test('a file whose folder is not there is an error: nothing could ever be kept in it', () => {
+  const folder = tempDir()
+  const text = 'http {\nupstream u { state typo/u.state; }\n}'
+  const parse = () => parseConfig({ file: 'sluice.conf', prefix: folder, text })
+  const { model, problems } = parse()
+  assert.is(model, null)
+  assert.equal(
+    problems.map((problem) => formatProblem(problem).replaceAll(`${folder}/`, '')),
+    [
+      'sluice.conf:2:20: the folder of the state file "typo/u.state" does not exist; make it or correct the path',
+    ],
+  )
+  mkdirSync(join(folder, 'typo'))
+  assert.is(parse().model!.http!.upstreams[0]!.stateDigest, null)
+})
+
+test('a file is foreign when others have written or removed it since it was read or written', () => {
+  const folder = tempDir()
+  const path = join(folder, 'u.state')
+  writeFileSync(path, 'server a;\n')
+  const parse = () =>
+    parseConfig({ file: 'sluice.conf', prefix: folder, text: 'http { upstream u { state u.state; } }' })
+      .model!.http!.upstreams[0]!
+  const model = parse()
+  assert.is(isStateForeign(model), false)
+  updateState(model, [server('b')])
+  assert.is(isStateForeign(model), false)
+  writeFileSync(path, 'server c;\n')
+  assert.is(isStateForeign(model), true)
+  const again = parse()
+  assert.is(isStateForeign(again), false)
+  rmSync(path)
+  assert.is(isStateForeign(again), true)
+  assert.is(isStateForeign(parse()), false)
 })
 
 test('servers stand in the block or in the file, and a file belongs to one group', () => {
@@ -101,7 +143,7 @@ server { state x; }
 }`
   const { problems } = parseConfig({ file: 'sluice.conf', prefix: '/srv', text })
   assert.equal(
-    problems.map((problem) => formatProblem(problem)),
+    problems.filter(({ severity }) => severity === 'error').map((problem) => formatProblem(problem)),
     [
       '/srv/sluice.conf:2:1: "server" cannot stand beside "state" in upstream "u"; move the lines into its file, or remove "state"',
       '/srv/sluice.conf:4:20: upstream "v" has the state file "/srv/v.state" already; choose another one',

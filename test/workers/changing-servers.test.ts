@@ -51,6 +51,13 @@ test('a worker that takes the place of another one has the servers as they were 
   assert.is((await change('PATCH', two, { down: true })).status, 200)
   assert.is((await change('DELETE', one)).status, 204)
   assert.is(await places(), 'three')
+  const log = crew.sluice.errorLog()
+  for (const line of [`"${three}" added`, `"${two}" changed: down=true`, `"${one}" removed`])
+    assert.is(
+      log.split(`[notice] ${crew.sluice.pid}#0: admin API: upstream "app": server ${line}`).length,
+      2,
+      log,
+    )
   const [victim] = await crew.pids(2)
   process.kill(victim!, 'SIGKILL')
   await crew.sluice.waitForLog(/exited on signal 9/)

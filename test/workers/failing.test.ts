@@ -3,6 +3,9 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { WorkerStatus } from '../../runtime/control.ts'
+import { ask } from '../admin/site.ts'
+import { freePort } from '../lib/ports.ts'
 import { Crew, isAlive, Load, until } from './crew.ts'
 
 const script = (name: string) =>
@@ -56,10 +59,19 @@ test('all workers at once are replaced too', async () => {
   assert.is(await crew.sluice.stop(), 0)
 })
 
-test('a worker that hangs is killed and replaced', async () => {
-  const crew = await Crew.start(2, '')
-  const [victim] = await crew.pids(2)
+test('a worker that hangs is shown as silent, killed and replaced', async () => {
+  const admin = await freePort()
+  const crew = await Crew.start(2, '', {}, `admin 127.0.0.1:${admin};`)
+  const [victim, other] = await crew.pids(2)
   process.kill(victim, 'SIGSTOP')
+  const started = performance.now()
+  const { workers } = (await ask(admin, 'GET', '/api/v1/status')).json
+  assert.ok(performance.now() - started < 2500)
+  assert.equal(
+    workers.map(({ pid, state }: WorkerStatus) => `${pid} ${state}`).sort(),
+    [`${victim} silent`, `${other} serving`].sort(),
+  )
+  assert.ok(workers.every(({ memory, generation }: WorkerStatus) => memory > 0 && generation === 1))
   await crew.sluice.waitForLog(
     new RegExp(`worker process ${victim} gives no sign of life and is killed`),
     0,

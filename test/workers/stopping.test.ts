@@ -1,11 +1,15 @@
 // A stop while workers start or load something: nobody waits for what will not serve any more.
 
-import { writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { MAIN, SluiceProcess } from '../lib/proxy-process.ts'
 import { rawRequest } from '../lib/raw-http.ts'
 import { ok, recordingUpstream } from '../lib/recording-upstream.ts'
-import { Crew } from './crew.ts'
+import { tempDir, writeFiles } from '../lib/temp.ts'
+import { Crew, isAlive, until } from './crew.ts'
 
 /** ms; far more than a stop may take. */
 const LONG = 9000
@@ -84,8 +88,10 @@ async function halfReady() {
   const waiting = Array.from({ length: 8 }, () => rawRequest(crew.port, GET))
   await upstream.waitForRequests(8)
   const from = crew.sluice.errorLog().length
-  void crew.reload((config) => config.replace('location /slow', 'location /s { script s.js; }\nlocation /slow'))
-  for (const line of [/init waits/, /init is done/]) await crew.sluice.waitForLog(line, from)
+  const scripted = (config: string) =>
+    config.replace('location /slow', 'location /s { script s.js; }\nlocation /slow')
+  await crew.reload(scripted, /init waits/)
+  await crew.sluice.waitForLog(/init is done/, from)
   return { crew, upstream, answer, waiting, log: () => crew.sluice.errorLog().slice(from) }
 }
 
@@ -107,6 +113,47 @@ test('TERM there ends at once', async () => {
   assert.equal(new Set(await Promise.all(waiting)), new Set(['']))
   assert.not.match(log(), 'exited on signal')
   await upstream.close()
+})
+
+test('QUIT while one process loads another configuration ends it', async () => {
+  const crew = await Crew.start(1, '', { 's.js': oneWaits.replace('sluice.worker === 0', 'false') })
+  const scripted = (config: string) => config.replace('location', 'location /s { script s.js; }\nlocation')
+  await crew.reload(scripted, /init waits/)
+  assert.is(await crew.sluice.stop('SIGQUIT'), 0)
+})
+
+for (const [signal, delay] of [
+  ['SIGTERM', 0],
+  ['SIGQUIT', 150],
+  ['SIGTERM', 300],
+  ['SIGINT', 450],
+] as const)
+  test(`${signal} ${delay} ms after the first worker was made is an end without a word on stderr`, async () => {
+    const folder = tempDir()
+    const config = 'daemon off; pid p; error_log error.log info; worker_processes 3; http { script s.js; }'
+    writeFiles(folder, { 'sluice.conf': config, 's.js': '', 'logs/.keep': '' })
+    const child = spawn(process.execPath, [MAIN, '-p', `${folder}/`, '-c', 'sluice.conf', '-e', 'error.log'])
+    const sluice = new SluiceProcess(child, folder)
+    await sluice.waitForLog(/start worker process \d+/)
+    await new Promise((next) => setTimeout(next, delay))
+    assert.is(await sluice.stop(signal), 0)
+    assert.is(sluice.stderr, '')
+    assert.not.ok(existsSync(join(folder, 'p')))
+    const pids = [...sluice.errorLog().matchAll(/start worker process (\d+)/g)].map(([, pid]) => Number(pid))
+    assert.is(pids.length, 3)
+    await until('the workers have gone', () => !pids.some(isAlive))
+  })
+
+test('HUP while workers start is heard when they serve', async () => {
+  const folder = tempDir()
+  const config = 'daemon off; pid p; error_log error.log info; worker_processes 2; http { }'
+  writeFiles(folder, { 'sluice.conf': config, 'logs/.keep': '' })
+  const child = spawn(process.execPath, [MAIN, '-p', `${folder}/`, '-c', 'sluice.conf', '-e', 'error.log'])
+  const sluice = new SluiceProcess(child, folder)
+  await sluice.waitForLog(/start worker process \d+/)
+  child.kill('SIGHUP')
+  await sluice.waitForLog(/generation 2 serves after/)
+  assert.is(await sluice.stop(), 0)
 })
 
 test.run()
