@@ -140,7 +140,7 @@ test('without the store the machine counts alone, and says so once', async () =>
   assert.equal([await ask(), await ask(), await ask()], [yes(1), yes(0), no(60)])
   assert.equal(machine.logged, [
     'warn limits of scripts count in this process alone: the store has not answered within 50 ms',
-    'notice limits of scripts count in the store again, after 3 calls',
+    'warn limits of scripts count in the store again, after 3 calls',
   ])
 })
 

@@ -53,12 +53,13 @@ test('a reload keeps the store, its entries and the maps that did not change', a
 test('another password is another way to the same store; another database is another store', async () => {
   const stores = open()
   const redis = (rest: string) => `store redis://${rest} prefix=a:;`
-  await serve(stores, redis('ann:one@127.0.0.1:1/0'))
+  const sets = [await serve(stores, redis('ann:one@127.0.0.1:1/0'))]
   log.length = 0
-  await serve(stores, redis('bob:two@127.0.0.1:1/0'))
+  sets.push(await serve(stores, redis('bob:two@127.0.0.1:1/0')))
   assert.equal(log, [])
-  await serve(stores, redis('bob:two@127.0.0.1:1/1'))
+  sets.push(await serve(stores, redis('bob:two@127.0.0.1:1/1')))
   assert.equal(log, ['the store is another one: what the one before holds is not known to it'])
+  for (const set of sets) set.release()
   stores.close()
 })
 
