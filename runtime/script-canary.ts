@@ -86,6 +86,8 @@ const MAX_OVERRUNS = 3
 const LATENCY_FACTOR = 3
 const LATENCY_MARGIN = 5
 const SLOWEST = 0.99
+/** So many may be slow, however few calls there were: a hiccup of the machine says nothing. */
+const MAY_BE_SLOW = 3
 
 /** What a canary is held to. */
 export type CanaryLimits = Pick<CanaryModel, 'maxErrors' | 'maxLatency' | 'minCalls'>
@@ -143,8 +145,8 @@ export class CanaryTrial {
     const { maxLatency, minCalls } = this.#limits
     const [canary, live] = [this.canary.window, this.live.window]
     const [{ calls }, { calls: beside }] = [canary.totals(now), live.totals(now)]
-    if (calls < minCalls || (maxLatency === null && beside < minCalls)) return null
-    const took = canary.quantile(now, SLOWEST)
+    if (calls < Math.max(minCalls, MAY_BE_SLOW) || (maxLatency === null && beside < minCalls)) return null
+    const took = canary.quantile(now, Math.min(SLOWEST, 1 - MAY_BE_SLOW / calls))
     const usual = live.quantile(now, SLOWEST)
     const most = maxLatency ?? Math.max(usual * LATENCY_FACTOR, usual + LATENCY_MARGIN)
     if (took <= most) return null

@@ -3,6 +3,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import WebSocket, { WebSocketServer } from 'ws'
+import { CanaryTrial } from '../../runtime/script-canary.ts'
 import { hanging, refusal, Site, version } from './site.ts'
 
 /** Where it is not the latency that counts, a machine that is busy elsewhere must not. */
@@ -176,6 +177,28 @@ test('a canary that is much slower than the script is rolled back; max_latency s
   await askBoth(allowed)
   assert.equal(allowed.states('c.js'), ['canary'])
   await allowed.close()
+})
+
+test('three slow calls among few are a hiccup, four are not', () => {
+  for (const [slow, isBreached] of [
+    [3, false],
+    [4, true],
+  ] as const) {
+    let reason = ''
+    const limits = { maxErrors: 100, maxLatency: null, minCalls: 50 }
+    const trial = new CanaryTrial(
+      limits,
+      () => true,
+      (why) => {
+        reason = why
+      },
+    )
+    for (let call = 0; call < 64; call++) {
+      trial.live.succeeded(0.1)
+      trial.canary.succeeded(call % 16 === 0 && call < slow * 16 ? 50 : 0.1)
+    }
+    assert.is(reason !== '', isBreached, reason)
+  }
 })
 
 test('a canary that hangs is stopped by its overruns, and the script takes its calls at once', async () => {
