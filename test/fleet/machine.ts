@@ -131,9 +131,11 @@ export class Machine {
     })
   }
 
-  /** As this machine tells it of itself. */
+  /** As this machine tells it of itself, once it has. */
   async told(): Promise<FleetMachine | undefined> {
-    return (await this.fleet.status()).machines.find(({ machine }) => machine === this.name)
+    const found = (await this.fleet.status()).machines.find(({ machine }) => machine === this.name)
+    const isSeen = (reason: string): boolean => reason.endsWith('by what it has said last')
+    return Object.values(found?.drift ?? {}).some(isSeen) ? undefined : found
   }
 
   answers(text: string, path = '/'): Promise<true> {
